@@ -1,0 +1,39 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+help:  ## Say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.sandbox  ## Release a good version and a bad one on a local cluster (KEEP=1 leaves it running)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/crossfade sandbox demo $(if $(KEEP),--keep)
+
+test: check  ## Everything: style, types, layers, unit, property and end-to-end tests
+	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/coverage report --include='controller/rollout/*,controller/gloo/routes.py,analysis/*' --omit='analysis/prometheus.py' --fail-under=100
+
+check: $(VENV)/.dev  ## Style, types and layers only
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.dev  ## Put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev  ## Count API calls and Prometheus requests; measure detection against its floor
+	$(BIN)/python -m bench
+
+clean:  ## Remove the virtual environment and what the tools leave behind
+	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.sandbox: pyproject.toml constraints.txt
+	@scripts/venv.sh $(VENV) sandbox
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	@scripts/venv.sh $(VENV) dev
+	@touch $(VENV)/.sandbox
