@@ -1,0 +1,1 @@
+"""Is the candidate harming users? Counts in, verdict out."""

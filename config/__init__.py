@@ -1,0 +1,1 @@
+"""What people may ask for, checked at the door."""

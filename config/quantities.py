@@ -1,0 +1,83 @@
+"""Durations and shares as Kubernetes users write them: `1m30s`, `1%`."""
+
+import datetime as dt
+import math
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+
+DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
+SHARE_PATTERN = r"^[0-9]+(\.[0-9]+)?%$"
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_TERM = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+
+
+def parse_duration(value: object) -> dt.timedelta:
+    """Read `90s`, `1m30s`, `500ms`, `1h`, or the number 0.
+
+    Raises:
+        ValueError: anything else; the message says what would be right.
+
+    """
+    if isinstance(value, dt.timedelta):
+        return value
+    if value == 0 and not isinstance(value, bool):
+        return dt.timedelta(0)
+    if not isinstance(value, str) or not re.match(DURATION_PATTERN, value) or len(value) > 32:
+        raise ValueError(f"found {_shown(value)}; a duration looks like 30s, 1m30s or 2h")
+    return dt.timedelta(seconds=sum(float(n) * _UNITS[unit] for n, unit in _TERM.findall(value)))
+
+
+def format_duration(value: dt.timedelta) -> str:
+    """Write a duration the short way: `1m30s`; zero is `0s`."""
+    left = round(value.total_seconds() * 1000)
+    terms = []
+    for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)):
+        count, left = divmod(left, size)
+        if count:
+            terms.append(f"{count}{unit}")
+    return "".join(terms) or "0s"
+
+
+def parse_share(value: object) -> float:
+    """Read `1%` or 0.01 as the fraction 0.01.
+
+    Raises:
+        ValueError: anything else, and what lies outside 0 to 100%.
+
+    """
+    share = math.nan
+    if isinstance(value, str) and re.match(SHARE_PATTERN, value) and len(value) <= 16:
+        share = float(value[:-1]) / 100
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        share = float(value)
+    if not 0 <= share < 1 and value != "100%":
+        raise ValueError(f"found {_shown(value)}; a share looks like 1% (or 0.01) and is at most 100%")
+    return share
+
+
+def format_share(value: float) -> str:
+    """Write a fraction as a percentage: 0.01 is `1%`, 0.0025 is `0.25%`."""
+    return f"{value * 100:.4g}%"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+Duration = Annotated[
+    dt.timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
+]
+Share = Annotated[
+    float,
+    BeforeValidator(parse_share),
+    PlainSerializer(format_share, return_type=str),
+    WithJsonSchema({"x-kubernetes-int-or-string": True}),
+]

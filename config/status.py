@@ -1,0 +1,254 @@
+"""The status of a Canary: what the controller remembers and what people read are the same thing.
+
+A controller that starts after a crash knows nothing but this. Every field is
+plain data, so that `decide()` works on it without knowing Kubernetes.
+"""
+
+import datetime as dt
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+
+from config.canary import TestingMatch
+
+
+class Phase(enum.StrEnum):
+    """What is intended. Promoted and RolledBack are set only when seen on the routes."""
+
+    PREPARING = "Preparing"
+    IDLE = "Idle"
+    TESTING = "Testing"
+    SHIFTING = "Shifting"
+    BAKING = "Baking"
+    FINISHING = "Finishing"
+    PROMOTED = "Promoted"
+    ROLLING_BACK = "RollingBack"
+    ROLLED_BACK = "RolledBack"
+
+
+class Verdict(enum.StrEnum):
+    """What the evidence says about the candidate."""
+
+    HARMFUL = "Harmful"
+    SAFE = "Safe"
+    UNDECIDED = "Undecided"
+    BLIND = "Blind"
+
+
+class HeldReason(enum.StrEnum):
+    """Why the weight is not rising although a rollout is under way."""
+
+    AWAITING_APPROVAL = "AwaitingApproval"
+    PAUSED = "Paused"
+    BLIND = "Blind"
+    TOO_FEW_REQUESTS = "TooFewRequests"
+    OUT_OF_BOUNDS = "OutOfBounds"
+    DRIFT = "Drift"
+    NOT_ACCEPTED = "NotAccepted"
+    NOT_READY = "NotReady"
+    STALLED = "Stalled"
+
+
+class Outcome(enum.StrEnum):
+    """How a rollout ended."""
+
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+    CANCELLED = "Cancelled"
+    SUPERSEDED = "Superseded"
+
+
+_JSON = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, extra="ignore")
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A version together with exactly what runs under its name."""
+
+    version: str
+    hash: str
+    """Of the Deployment's pod template, as the API server stores it."""
+    deployment: str
+
+    def __str__(self) -> str:
+        """Show as `v2 (1a2b3c4d)`."""
+        return f"{self.version} ({self.hash[:8]})"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A rollout that waits, and what for."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _JSON
+
+    reason: HeldReason
+    message: str
+    since: dt.datetime
+    needs_human: bool = False
+    """Waiting alone will not end it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricStatus:
+    """One metric at the current step.
+
+    Requests are counted in blocks of at least `minRequests`; a block passes or
+    fails as a whole, and a block that can no longer pass fails at once.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _JSON
+
+    name: str
+    verdict: Verdict = Verdict.UNDECIDED
+    message: str = ""
+    """What was found, in one clause: `5.1% bad, at most 1% allowed (6 of 118)`."""
+    value: float | None = None
+    """Of the candidate: a share for ratio and histogram, the number itself for query."""
+    stable_value: float | None = None
+    limit: str = ""
+    """As people write it: `<= 1%`, `p99 <= 0.5s`, `0.2 .. 0.8`."""
+    requests: int = 0
+    """Of the candidate, in the block that is being counted."""
+    bad: int = 0
+    passes: int = 0
+    """Passed blocks or evaluations at this step."""
+    failures: int = 0
+    """Failed blocks or evaluations in a row."""
+    query: str = ""
+    """As sent to Prometheus for the candidate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why the rollout is being ended."""
+
+    outcome: Outcome
+    reason: str
+    by: str = "crossfade"
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """A rollout that has ended."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _JSON
+
+    revision: Revision
+    outcome: Outcome
+    reason: str
+    by: str
+    started_at: dt.datetime
+    ended_at: dt.datetime
+    highest_weight: int
+    requests: int = 0
+    """Requests that the candidate answered while it was judged."""
+    bad: int = 0
+    """Of these, the bad ones of the metric that found most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """A Deployment that is to be scaled down or deleted once it is due."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _JSON
+
+    deployment: str
+    action: str
+    """ScaleToZero or Delete."""
+    due_at: dt.datetime
+    hash: str = ""
+    """Only if it still runs what was rolled out or back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition as in the Kubernetes API conventions."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _JSON
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    last_transition_time: dt.datetime
+    observed_generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The whole status; `Status()` is that of a Canary that nobody has looked at yet."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _JSON
+
+    phase: Phase = Phase.PREPARING
+    stable: Revision | None = None
+    candidate: Revision | None = None
+    weight: int = 0
+    """The candidate's share of the traffic as intended, in percent."""
+    weight_seen: int | None = None
+    """The share that the routes give it."""
+    step: str = ""
+    """Position in the shifting phase, `2/5`."""
+    verdict: Verdict | None = None
+    reason: str = ""
+    """What the last tick did and why, in one sentence."""
+    started_at: dt.datetime | None = None
+    step_started_at: dt.datetime | None = None
+    """When Gloo was first seen to have accepted the routes of this step; soak counts from here."""
+    evaluated_at: dt.datetime | None = None
+    next_evaluation_at: dt.datetime | None = None
+    held: Held | None = None
+    metrics: tuple[MetricStatus, ...] = ()
+    requests: int = 0
+    """Requests that the candidate answered since testing began."""
+    bad: int = 0
+    highest_weight: int = 0
+    ready_when_raised: int = 0
+    """Ready pods of the candidate when its weight was last raised."""
+    approved: bool = False
+    """A human approved leaving the current step."""
+    hurried: bool = False
+    """A human asked to leave the current step without waiting."""
+    paused: bool = False
+    """A human paused by command."""
+    ending: Ending | None = None
+    testing: tuple[TestingMatch, ...] = ()
+    """Matches of testing routes that we wrote and have not yet seen removed."""
+    reasserted: int = 0
+    """How often the routes were put back since the intent last changed."""
+    rejected: tuple[Revision, ...] = ()
+    """Rolled back, and not tried again until they change or `retry` says so."""
+    retiring: tuple[Retirement, ...] = ()
+    last_command: str = ""
+    """Id of the last command carried out."""
+    history: tuple[HistoryEntry, ...] = ()
+    observed_generation: int = 0
+    observed_spec: dict[str, Any] | None = None
+    """The last valid spec: a broken edit must not stop a rollback."""
+    conditions: tuple[Condition, ...] = ()
+
+
+_ADAPTER = TypeAdapter(Status)
+
+
+def load_status(document: object) -> Status:
+    """Read a status as stored.
+
+    Junk reads as a Canary that nobody has looked at: its routes tell the rest.
+    """
+    if not isinstance(document, Mapping):
+        return Status()
+    try:
+        return _ADAPTER.validate_python(dict(document))
+    except ValidationError:
+        return Status()
+
+
+def dump_status(status: Status) -> dict[str, Any]:
+    """Write a status as JSON; fields at their default are left out, so that idle Canaries stay small."""
+    dumped: dict[str, Any] = _ADAPTER.dump_python(status, mode="json", by_alias=True, exclude_defaults=True)
+    return {"phase": str(status.phase), "weight": status.weight, **dumped}

@@ -1,0 +1,137 @@
+"""What a tick needs from the world, as Protocols. Every method may raise `controller.errors.EdgeError`."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from analysis.queries import Query
+from analysis.samples import Answer
+from config.canary import CanarySpec
+from config.status import Status
+from controller.rollout.moves import Form
+from controller.rollout.observation import Routes, Workload
+
+
+class Key(NamedTuple):
+    """The name of a Canary; all that a scheduled job carries."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Show as `namespace/name`."""
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryObject:
+    """A Canary as the cluster holds it, not yet validated."""
+
+    key: Key
+    uid: str
+    resource_version: str
+    generation: int
+    created_at: dt.datetime
+    annotations: Mapping[str, str]
+    finalizers: tuple[str, ...]
+    deleting: bool
+    spec: Mapping[str, Any]
+    status: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that people should be able to read in `kubectl describe`."""
+
+    type: str
+    """Normal or Warning."""
+    reason: str
+    """CamelCase."""
+    message: str
+
+
+class Canaries(Protocol):
+    """The Canaries, read from a watch."""
+
+    def get(self, key: Key) -> CanaryObject | None:
+        """Give the Canary as last seen; no request is made."""
+        ...
+
+    def all(self) -> Sequence[CanaryObject]:
+        """Give all Canaries as last seen; no request is made."""
+        ...
+
+    def refresh(self, key: Key) -> CanaryObject | None:
+        """Ask the API server itself: one read."""
+        ...
+
+    def record(self, canary: CanaryObject, status: Status) -> CanaryObject:
+        """Write the status under the resourceVersion of `canary`; Conflict if it moved."""
+        ...
+
+    def clear_command(self, canary: CanaryObject, command_id: str) -> None:
+        """Remove the command annotation if it still holds this command."""
+        ...
+
+    def set_finalizer(self, canary: CanaryObject, *, present: bool) -> CanaryObject:
+        """Add or remove our finalizer."""
+        ...
+
+
+class Workloads(Protocol):
+    """The Deployments, read from a watch."""
+
+    def find(self, namespace: str, spec: CanarySpec) -> tuple[Workload, ...]:
+        """Give the Deployments that the selector picks; no request is made."""
+        ...
+
+    def scale_to_zero(self, namespace: str, name: str, template_hash: str) -> None:
+        """Scale down unless the template is another one by now (then do nothing)."""
+        ...
+
+    def delete(self, namespace: str, name: str, template_hash: str) -> None:
+        """Delete unless the template is another one by now; absent is done."""
+        ...
+
+
+class RouteObjects(Protocol):
+    """Gloo's objects, read from a watch and patched."""
+
+    def see(self, spec: CanarySpec, form: Form | None) -> Routes:
+        """Compare the routes with a form; no request is made. `form` None: only say what is there."""
+        ...
+
+    def write(self, spec: CanarySpec, form: Form) -> None:
+        """Patch every object that is not in this form: one request each, none if all are.
+
+        Raises:
+            Conflict: somebody changed the very routes that the patch is about.
+            Refused: the API server or a webhook said no; the message is theirs.
+
+        """
+        ...
+
+
+class Evidence(Protocol):
+    """Prometheus."""
+
+    def ask(self, queries: Sequence[Query], at: dt.datetime) -> Mapping[str, Answer]:
+        """Evaluate all queries at one timestamp, in one request. What failed is a Failure in the answer."""
+        ...
+
+
+class Events(Protocol):
+    """Kubernetes events; losing one is never an error."""
+
+    def publish(self, canary: CanaryObject, event: Event) -> None:
+        """Write one event about the Canary."""
+        ...
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now(self) -> dt.datetime:
+        """Give the current time, aware, in UTC."""
+        ...

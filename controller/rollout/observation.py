@@ -1,0 +1,91 @@
+"""What a tick sees: one coherent snapshot, `now` included."""
+
+import datetime as dt
+import enum
+from dataclasses import dataclass
+
+from analysis.verdict import Judgement
+
+
+class Acceptance(enum.StrEnum):
+    """What Gloo says of the routes that it was given."""
+
+    ACCEPTED = "Accepted"
+    PENDING = "Pending"
+    WARNING = "Warning"
+    REJECTED = "Rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A Deployment that matches the Canary's selector."""
+
+    name: str
+    version: str
+    hash: str
+    """Of its pod template as canonical JSON."""
+    created_at: dt.datetime
+    wanted: int
+    """Replicas asked for."""
+    ready: int
+    """Ready pods of exactly this template."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """The managed routes of all objects named in the spec, taken together."""
+
+    in_form: bool = False
+    """They look as the recorded intent says."""
+    version: str | None = None
+    """The one version that all main routes are pinned to, if so."""
+    unpinned: bool = False
+    """At least one main route balances over all versions."""
+    weight: int | None = None
+    """The largest share that any main route gives the candidate, in percent; None if not told."""
+    acceptance: Acceptance = Acceptance.PENDING
+    acceptance_reason: str = ""
+    """Gloo's own words."""
+    shape: str = ""
+    """For people: `v1 75, v2 25`."""
+    problem: str = ""
+    """Why the routes cannot be managed, and what would be right; empty if they can."""
+
+
+class Do(enum.StrEnum):
+    """What a human may order."""
+
+    PROMOTE = "promote"
+    PROMOTE_FULL = "promote-full"
+    APPROVE = "approve"
+    ABORT = "abort"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """An order, as written into the annotation `crossfade.dev/command`."""
+
+    do: Do
+    id: str
+    by: str = "unknown"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything that decide() may look at besides spec and status."""
+
+    now: dt.datetime
+    generation: int
+    workloads: tuple[Workload, ...] = ()
+    routes: Routes = Routes()
+    command: Command | None = None
+    problem: str = ""
+    """Why nothing may rise: invalid spec, claims of another Canary, a cluster that cannot be read."""
+    judgement: Judgement | None = None
+    """None: the evidence was not weighed in this tick."""
+    deleting: bool = False
+    """The Canary itself is being deleted."""
