@@ -5,12 +5,16 @@ come from these models. Unknown fields are refused; every error names its path.
 """
 
 import datetime as dt
-from typing import Annotated, Literal, Self
+import itertools
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, StrictInt, Tag, model_validator
 from pydantic.alias_generators import to_camel
 
-from config.quantities import Duration, Share
+from config.expressions import CounterExpression, Expression
+from config.names import Label, LabelKey, Name, Token
+from config.problems import FieldError
+from config.quantities import Duration, Share, Weight, format_duration
 
 
 GROUP = "crossfade.dev"
@@ -18,19 +22,14 @@ VERSION = "v1alpha1"
 PLURAL = "canaries"
 KIND = "Canary"
 
-Name = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
-Label = Annotated[
-    str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
-]
-LabelKey = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=317,
-        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
-    ),
-]
 Approval = Literal["Manual", "Automatic"]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+"""A number that was written as one: not `"5"`, not `true`, not `.inf`."""
+
+
+def _cel(rule: str, message: str) -> dict[str, Any]:
+    """Give the schema's form of a rule, so that the API server holds it as well."""
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message}]}
 
 
 class Model(BaseModel):
@@ -72,7 +71,14 @@ class RouteRef(Model):
 class ValueMatch(Model):
     """A header or query parameter: equal to `value`, matching `regex`, or just `present`."""
 
-    name: str = Field(min_length=1, max_length=256, pattern=r"^[!-~]+$")
+    model_config = ConfigDict(
+        json_schema_extra=_cel(
+            "[has(self.value), has(self.regex), has(self.present)].exists_one(given, given)",
+            "say exactly one of value, regex and present: true",
+        )
+    )
+
+    name: Token
     value: str | None = Field(default=None, min_length=1, max_length=1024)
     """The exact value."""
     regex: str | None = Field(default=None, min_length=1, max_length=1024)
@@ -90,9 +96,21 @@ class ValueMatch(Model):
 class TestingMatch(Model):
     """Requests that reach the candidate during canary testing; all conditions must hold."""
 
+    model_config = ConfigDict(
+        json_schema_extra=_cel(
+            "has(self.headers) || has(self.queryParameters) || has(self.methods)",
+            "an empty match would send everybody to the candidate; name a header, for example",
+        )
+    )
+
     headers: tuple[ValueMatch, ...] = Field(default=(), max_length=16)
+    """All of these."""
     query_parameters: tuple[ValueMatch, ...] = Field(default=(), max_length=16)
-    methods: tuple[Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], ...] = ()
+    """All of these."""
+    methods: tuple[Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], ...] = Field(
+        default=(), max_length=7
+    )
+    """Any of these."""
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -110,7 +128,7 @@ class Testing(Model):
     """Alternatives: a request that fits any of them reaches the candidate."""
     duration: Duration = dt.timedelta(0)
     """Test at least this long."""
-    requests: int = Field(default=0, ge=0)
+    requests: StrictInt = Field(default=0, ge=0)
     """See at least this many requests answered by the candidate."""
     approval: Approval = "Automatic"
     """`Manual`: wait for `crossfade approve` before any user is moved."""
@@ -119,34 +137,43 @@ class Testing(Model):
 class Step(Model):
     """One weight on the way to 100, with exceptions from what holds for all steps."""
 
-    weight: int = Field(ge=1, le=100)
+    weight: Weight
+    """The candidate's share of the traffic, in percent."""
     interval: Duration | None = None
     """Least soak at this weight; default: `shifting.interval`."""
     approval: Approval = "Automatic"
     """`Manual`: wait for `crossfade approve` before leaving this step."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_weight(cls, given: object) -> object:
+        return given if isinstance(given, dict | Step) else {"weight": given}
+
 
 class Ramp(Model):
     """Steps by arithmetic: start, start + increment, ... up to max, then 100."""
 
-    start: int = Field(default=5, ge=1, le=100)
-    increment: int = Field(ge=1, le=100)
-    max: int = Field(default=100, ge=1, le=100)
+    start: Weight = 5
+    """The first weight."""
+    increment: Weight
+    """What is added at each step."""
+    max: Weight = 100
+    """No weight but the final 100 is larger."""
 
     @model_validator(mode="after")
     def _upwards(self) -> Self:
         if self.start > self.max:
-            raise ValueError(f"start {self.start} lies above max {self.max}")
+            raise FieldError(f"found {self.start}, which is above max {self.max}", "start")
         return self
 
 
 def _kind_of_steps(value: object) -> str:
-    return "ramp" if isinstance(value, dict | Ramp) else "list"
+    return "#ramp" if isinstance(value, dict | Ramp) else "#list"
 
 
 Steps = Annotated[
-    Annotated[tuple[int | Step, ...], Tag("list"), Field(min_length=1, max_length=100)]
-    | Annotated[Ramp, Tag("ramp")],
+    Annotated[tuple[Step, ...], Tag("#list"), Field(min_length=1, max_length=100)]
+    | Annotated[Ramp, Tag("#ramp")],
     Discriminator(_kind_of_steps),
 ]
 
@@ -154,7 +181,7 @@ Steps = Annotated[
 class Shifting(Model):
     """Phase 2: weighted destinations move everybody over, step by step."""
 
-    steps: Steps = (5, 10, 25, 50, 100)
+    steps: Steps = tuple(Step(weight=weight) for weight in (5, 10, 25, 50, 100))
     """Weights that rise, or `{start, increment, max}`. 100 always ends the list, written or not."""
     interval: Duration = dt.timedelta(minutes=1)
     """Least soak at each step, counted from the moment Gloo has accepted the weight."""
@@ -165,12 +192,10 @@ class Shifting(Model):
     def _rising(self) -> Self:
         if isinstance(self.steps, Ramp):
             return self
-        weights = [step.weight if isinstance(step, Step) else step for step in self.steps]
-        for at, weight in enumerate(weights):
-            if not 1 <= weight <= 100:
-                raise ValueError(f"steps[{at}]: found weight {weight}; a weight is 1 to 100")
-            if at and weight <= weights[at - 1]:
-                raise ValueError(f"steps[{at}]: found {weight} after {weights[at - 1]}; weights must rise")
+        for at, (lower, step) in enumerate(itertools.pairwise(self.steps), start=1):
+            if step.weight <= lower.weight:
+                message = f"found {step.weight} after {lower.weight}; weights must rise"
+                raise FieldError(message, "steps", at)
         return self
 
     def ladder(self) -> tuple[Step, ...]:
@@ -179,7 +204,7 @@ class Shifting(Model):
             weights = range(self.steps.start, self.steps.max + 1, self.steps.increment)
             steps = tuple(Step(weight=weight) for weight in weights)
         else:
-            steps = tuple(step if isinstance(step, Step) else Step(weight=step) for step in self.steps)
+            steps = self.steps
         return steps if steps[-1].weight == 100 else (*steps, Step(weight=100))
 
 
@@ -187,31 +212,38 @@ class Baking(Model):
     """After 100%: stable kept warm, one move away."""
 
     duration: Duration = dt.timedelta(0)
+    """Keep judging at 100% for this long before stable goes."""
 
 
 class Ratio(Model):
     """Two counters; expressions that give raw counters, one series per pod, no rate()."""
 
-    bad: str = Field(min_length=1, max_length=4096)
-    total: str = Field(min_length=1, max_length=4096)
+    bad: CounterExpression
+    """Counts the bad requests."""
+    total: CounterExpression
+    """Counts all requests, the bad ones included."""
 
 
 class Histogram(Model):
     """The raw `_bucket` counters of a histogram, with their `le` label, no rate()."""
 
-    buckets: str = Field(min_length=1, max_length=4096)
+    buckets: CounterExpression
+    """All buckets, `le="+Inf"` included."""
 
 
 class LatencyLimit(Model):
     """At least `quantile` of the requests take at most `seconds` (a bucket bound)."""
 
-    quantile: float = Field(gt=0, lt=1)
-    seconds: float = Field(gt=0)
+    quantile: Number = Field(gt=0, lt=1)
+    """0.99 for 99 of 100 requests."""
+    seconds: Number = Field(gt=0)
+    """One of the histogram's bucket bounds."""
 
 
 class _Metric(Model):
-    name: str = Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
-    failure_limit: int = Field(default=3, ge=1, le=100)
+    name: Label
+    """How the metric is called in status and messages."""
+    failure_limit: StrictInt = Field(default=3, ge=1, le=100)
     """How many failures in a row roll back."""
 
 
@@ -219,7 +251,7 @@ class RatioMetric(_Metric):
     """Bad requests among all requests."""
 
     ratio: Ratio
-    max: Share = Field(gt=0, lt=1)
+    max: Share
     """The largest share of bad requests that is acceptable."""
 
 
@@ -228,36 +260,38 @@ class HistogramMetric(_Metric):
 
     histogram: Histogram
     max: LatencyLimit
+    """The slowest that is acceptable."""
 
 
 class QueryMetric(_Metric):
     """Any PromQL expression that gives one number."""
 
-    query: str = Field(min_length=1, max_length=4096)
-    max: float | None = None
-    min: float | None = None
+    query: Expression
+    """The expression; no series is no data, several series are an error."""
+    max: Number | None = None
+    """The largest value that is acceptable."""
+    min: Number | None = None
+    """The smallest value that is acceptable."""
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
         if self.max is None and self.min is None:
             raise ValueError("say max, min or both; without a bound the query decides nothing")
         if self.max is not None and self.min is not None and self.min > self.max:
-            raise ValueError(f"min {self.min:g} lies above max {self.max:g}")
+            raise FieldError(f"found {self.min:g}, which is above max {self.max:g}", "min")
         return self
 
 
 def _kind_of_metric(value: object) -> str | None:
     kinds = ("ratio", "histogram", "query")
-    if isinstance(value, dict):
-        given = [kind for kind in kinds if kind in value]
-        return given[0] if len(given) == 1 else None
-    return next((kind for kind in kinds if hasattr(value, kind)), None)
+    given = [kind for kind in kinds if (kind in value if isinstance(value, dict) else hasattr(value, kind))]
+    return f"#{given[0]}" if len(given) == 1 else None
 
 
 Metric = Annotated[
-    Annotated[RatioMetric, Tag("ratio")]
-    | Annotated[HistogramMetric, Tag("histogram")]
-    | Annotated[QueryMetric, Tag("query")],
+    Annotated[RatioMetric, Tag("#ratio")]
+    | Annotated[HistogramMetric, Tag("#histogram")]
+    | Annotated[QueryMetric, Tag("#query")],
     Discriminator(
         _kind_of_metric,
         custom_error_type="metric_kind",
@@ -271,18 +305,24 @@ class Analysis(Model):
 
     interval: Duration = dt.timedelta(seconds=10)
     """How often evidence is weighed; at least 1s."""
-    min_requests: int = Field(default=100, ge=1)
+    min_requests: StrictInt = Field(default=100, ge=1)
     """Requests that the candidate must have answered before a ratio or a histogram may pass."""
-    metrics: tuple[Metric, ...] = Field(min_length=1, max_length=32)
+    metrics: tuple[Metric, ...] = Field(
+        min_length=1,
+        max_length=32,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    """Any of them can send the candidate back; all of them must pass before its weight rises."""
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
         if self.interval < dt.timedelta(seconds=1):
-            raise ValueError("interval: must be at least 1s")
+            raise FieldError(f"found {format_duration(self.interval)}; must be at least 1s", "interval")
         names = [metric.name for metric in self.metrics]
         for at, name in enumerate(names):
             if name in names[:at]:
-                raise ValueError(f"metrics[{at}].name: {name!r} is taken by metrics[{names.index(name)}]")
+                message = f"found {name!r}, which metrics[{names.index(name)}] is called already"
+                raise FieldError(message, "metrics", at, "name")
         return self
 
 
@@ -319,14 +359,14 @@ class CanarySpec(Model):
     rollback: Rollback = Rollback()
     progress_deadline: Duration = dt.timedelta(minutes=10)
     """A candidate that is not ready within this time is rolled back."""
-    paused: bool = False
+    paused: StrictBool = False
     """Hold where it is. Going back is still possible, by itself or by command."""
 
     @model_validator(mode="after")
     def _distinct_routes(self) -> Self:
         for at, route in enumerate(self.routes):
             if route in self.routes[:at]:
-                raise ValueError(f"routes[{at}]: {route.namespace}/{route.name} is named twice")
+                raise FieldError(f"{route.namespace}/{route.name} is named twice", "routes", at)
         return self
 
     def ladder(self) -> tuple[Step, ...]:

@@ -1,11 +1,12 @@
 """Durations and shares as Kubernetes users write them: `1m30s`, `1%`."""
 
 import datetime as dt
-import math
 import re
 from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+from config.problems import found
 
 
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
@@ -27,7 +28,7 @@ def parse_duration(value: object) -> dt.timedelta:
     if value == 0 and not isinstance(value, bool):
         return dt.timedelta(0)
     if not isinstance(value, str) or not re.match(DURATION_PATTERN, value) or len(value) > 32:
-        raise ValueError(f"found {_shown(value)}; a duration looks like 30s, 1m30s or 2h")
+        raise ValueError(f"{found(value)}; a duration looks like 30s, 1m30s or 2h")
     return dt.timedelta(seconds=sum(float(n) * _UNITS[unit] for n, unit in _TERM.findall(value)))
 
 
@@ -46,16 +47,19 @@ def parse_share(value: object) -> float:
     """Read `1%` or 0.01 as the fraction 0.01.
 
     Raises:
-        ValueError: anything else, and what lies outside 0 to 100%.
+        ValueError: anything else, and what does not lie between 0 and 100%.
 
     """
-    share = math.nan
     if isinstance(value, str) and re.match(SHARE_PATTERN, value) and len(value) <= 16:
         share = float(value[:-1]) / 100
     elif isinstance(value, int | float) and not isinstance(value, bool):
         share = float(value)
-    if not 0 <= share < 1 and value != "100%":
-        raise ValueError(f"found {_shown(value)}; a share looks like 1% (or 0.01) and is at most 100%")
+        if 1 <= share < 100:
+            raise ValueError(f"{found(value)}; write {share:g}% or {share / 100:g}")
+    else:
+        raise ValueError(f"{found(value)}; a share looks like 1% or 0.01")
+    if not 0 < share < 1:
+        raise ValueError(f"{found(value)}; a share is more than 0% and less than 100%")
     return share
 
 
@@ -64,9 +68,16 @@ def format_share(value: float) -> str:
     return f"{value * 100:.4g}%"
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def parse_weight(value: object) -> int:
+    """Accept a whole number from 1 to 100.
+
+    Raises:
+        ValueError: anything else.
+
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 100:
+        raise ValueError(f"{found(value)}; a weight is a whole number from 1 to 100")
+    return value
 
 
 Duration = Annotated[
@@ -80,4 +91,9 @@ Share = Annotated[
     BeforeValidator(parse_share),
     PlainSerializer(format_share, return_type=str),
     WithJsonSchema({"x-kubernetes-int-or-string": True}),
+]
+Weight = Annotated[
+    int,
+    BeforeValidator(parse_weight),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 100}),
 ]

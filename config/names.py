@@ -1,0 +1,23 @@
+"""Names as Kubernetes and HTTP allow them."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+
+_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+_LABEL = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+_LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+_TOKEN = r"^[!-~]+$"  # noqa: S105  # no secret: the characters that HTTP allows in a header's name
+
+PATTERNS_IN_WORDS = {
+    _NAME: "a name has lower case letters, digits, '-' and '.', and begins and ends with a letter or digit",
+    _LABEL: "a label has letters, digits, '-', '_' and '.', and begins and ends with a letter or digit",
+    _LABEL_KEY: "a label's key looks like app or example.org/app",
+    _TOKEN: "a name without spaces is needed",
+}
+
+Name = Annotated[str, Field(min_length=1, max_length=253, pattern=_NAME)]
+Label = Annotated[str, Field(min_length=1, max_length=63, pattern=_LABEL)]
+LabelKey = Annotated[str, Field(min_length=1, max_length=317, pattern=_LABEL_KEY)]
+Token = Annotated[str, Field(min_length=1, max_length=256, pattern=_TOKEN)]
