@@ -20,3 +20,5 @@ class Judgement:
     bad: int
     """Of these, the bad ones of the metric that found most."""
     at: dt.datetime
+    answered: bool = True
+    """Prometheus answered every query, be it with nothing; if not, the verdict is Blind."""

@@ -62,7 +62,21 @@ class Outcome(enum.StrEnum):
     SUPERSEDED = "Superseded"
 
 
-_JSON = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, extra="ignore")
+_JSON = ConfigDict(
+    alias_generator=to_camel,
+    validate_by_name=True,
+    validate_by_alias=True,
+    extra="ignore",
+    use_attribute_docstrings=True,
+)
+
+
+class Hurry(enum.StrEnum):
+    """How far a human asked to go without waiting."""
+
+    NO = "No"
+    STEP = "Step"
+    FULL = "Full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +211,8 @@ class Status:
     reason: str = ""
     """What the last tick did and why, in one sentence."""
     started_at: dt.datetime | None = None
+    intended_at: dt.datetime | None = None
+    """When the routes were last given a new form."""
     step_started_at: dt.datetime | None = None
     """When Gloo was first seen to have accepted the routes of this step; soak counts from here."""
     evaluated_at: dt.datetime | None = None
@@ -211,8 +227,8 @@ class Status:
     """Ready pods of the candidate when its weight was last raised."""
     approved: bool = False
     """A human approved leaving the current step."""
-    hurried: bool = False
-    """A human asked to leave the current step without waiting."""
+    hurry: Hurry = Hurry.NO
+    """A human asked to leave the current step, or all of them, without waiting."""
     paused: bool = False
     """A human paused by command."""
     ending: Ending | None = None
@@ -220,6 +236,11 @@ class Status:
     """Matches of testing routes that we wrote and have not yet seen removed."""
     reasserted: int = 0
     """How often the routes were put back since the intent last changed."""
+    reasserted_at: dt.datetime | None = None
+    refusal: str = ""
+    """Why the last rise was not accepted, in Gloo's or the API server's words; a human lifts it."""
+    accepted_weight: int = 0
+    """The last weight that Gloo accepted."""
     rejected: tuple[Revision, ...] = ()
     """Rolled back, and not tried again until they change or `retry` says so."""
     retiring: tuple[Retirement, ...] = ()

@@ -54,4 +54,11 @@ class ClearCommand:
     id: str
 
 
-Move = WriteRoutes | ScaleToZero | DeleteDeployment | ClearCommand
+@dataclass(frozen=True, slots=True)
+class SetFinalizer:
+    """Hold the Canary against deletion while traffic is divided, and let it go afterwards."""
+
+    present: bool
+
+
+Move = SetFinalizer | WriteRoutes | ScaleToZero | DeleteDeployment | ClearCommand

@@ -87,5 +87,9 @@ class Observation:
     """Why nothing may rise: invalid spec, claims of another Canary, a cluster that cannot be read."""
     judgement: Judgement | None = None
     """None: the evidence was not weighed in this tick."""
+    claimed_by: str = ""
+    """An older Canary that manages the same routes or Deployments, and which: hands off."""
     deleting: bool = False
     """The Canary itself is being deleted."""
+    finalizer: bool = False
+    """Our finalizer is on the Canary."""

@@ -1,0 +1,140 @@
+"""Between rollouts: adopt an application, notice a new version, retire an old one."""
+
+from dataclasses import replace
+
+from config.status import HeldReason, Phase, Status
+from controller.rollout import choice
+from controller.rollout.form import intended_form
+from controller.rollout.going_back import beginning
+from controller.rollout.moves import DeleteDeployment, ScaleToZero, SetFinalizer, WriteRoutes
+from controller.rollout.phase import AT_REST
+from controller.rollout.situation import Decision, Situation, readiness
+
+
+def adopt(at: Situation) -> Decision | None:
+    """Find out which version serves today, and pin the routes to it."""
+    if at.status.stable is not None:
+        return None
+    if at.problem:
+        return at.hold(HeldReason.STALLED, at.problem, needs_human=True)
+    version = _version_that_serves(at)
+    if version is None:
+        return at.hold(HeldReason.STALLED, _cannot_tell(at), needs_human=True)
+    workload = choice.serving(at.seen.workloads, version)
+    if workload is None or workload.ready == 0:
+        what = readiness(workload, f"with version {version}")
+        return at.hold(HeldReason.NOT_READY, f"the routes lead to {version}, but {what}")
+    stable = choice.revision_of(workload)
+    status = replace(at.status, phase=Phase.PREPARING, stable=stable, held=None, intended_at=at.seen.now)
+    form = intended_form(at.spec, status)
+    pinned = at.seen.routes.version == version
+    because = f"adopting {version} as stable" + ("" if pinned else ": pinning the routes to it")
+    return Decision(status, None if pinned or form is None else WriteRoutes(form), because)
+
+
+def rest(at: Situation) -> Decision | None:
+    """Stay with stable: tidy up, and begin when a new version appears."""
+    status = at.status
+    if status.phase is Phase.PREPARING and status.candidate is None:
+        return _adopted(at)
+    if status.phase not in AT_REST:
+        return None
+    if at.seen.finalizer:
+        return Decision(status, SetFinalizer(present=False), status.reason)
+    if at.problem:
+        return at.hold(HeldReason.STALLED, at.problem, needs_human=True)
+    left = tuple(each for each in status.retiring if _still_there(at, each.deployment, each.hash))
+    at = replace(at, status=replace(status, retiring=left))
+    return _retire(at) or _begin(at) or _serving(at)
+
+
+def _adopted(at: Situation) -> Decision:
+    if not at.settled:
+        words = at.problem or at.seen.routes.acceptance_reason or "no answer yet"
+        return at.hold(HeldReason.NOT_ACCEPTED, f"waiting for Gloo to accept the pinned routes ({words})")
+    return _serving(replace(at, status=replace(at.status, phase=Phase.IDLE, testing=())))
+
+
+def _version_that_serves(at: Situation) -> str | None:
+    if at.seen.routes.version is not None:
+        return at.seen.routes.version
+    if at.spec.workload.stable is not None:
+        return at.spec.workload.stable
+    alive = {workload.version for workload in at.seen.workloads if workload.wanted > 0}
+    return alive.pop() if at.seen.routes.unpinned and len(alive) == 1 else None
+
+
+def _cannot_tell(at: Situation) -> str:
+    alive = sorted({workload.version for workload in at.seen.workloads if workload.wanted > 0})
+    if not alive:
+        selector = ",".join(f"{key}={value}" for key, value in at.spec.workload.selector.items())
+        label = at.spec.workload.version_label
+        return f"spec.workload.selector: no Deployment with pods labelled {selector} and a label {label}"
+    shape = at.seen.routes.shape or "all versions"
+    return (
+        f"spec.workload.stable: the routes lead to {shape}, and {' and '.join(alive)} are running; "
+        f"say which one serves today, for example stable: {alive[0]}"
+    )
+
+
+def _retire(at: Situation) -> Decision | None:
+    """Scale down or delete what is due; it is struck off once it is seen to be gone."""
+    due = next((each for each in at.status.retiring if at.seen.now >= each.due_at), None)
+    if due is None or not at.settled:
+        return None
+    if due.action == "Delete":
+        return Decision(at.status, DeleteDeployment(due.deployment, due.hash), f"deleting {due.deployment}")
+    return Decision(at.status, ScaleToZero(due.deployment, due.hash), f"scaling {due.deployment} to 0")
+
+
+def _still_there(at: Situation, deployment: str, template_hash: str) -> bool:
+    stable = at.status.stable.deployment if at.status.stable else ""
+    return deployment != stable and any(
+        w.name == deployment and w.hash == template_hash and w.wanted > 0 for w in at.seen.workloads
+    )
+
+
+def _begin(at: Situation) -> Decision | None:
+    wanted, stable = choice.wanted(at.spec, at.seen.workloads), at.status.stable
+    if wanted is None or stable is None or wanted.version == stable.version or at.seen.deleting:
+        return None
+    if twins := choice.shared_version(at.seen.workloads, wanted.version):
+        both = " and ".join(twins)
+        message = f"Deployments {both} carry the same version {wanted.version}; a version is one Deployment"
+        return at.hold(HeldReason.STALLED, message, needs_human=True)
+    revision = choice.revision_of(wanted)
+    if revision in at.status.rejected:
+        return _rejected(at, revision.version)
+    if at.spec.paused or at.status.paused:
+        return at.hold(
+            HeldReason.PAUSED, f"{wanted.version} is there, but releases are paused", needs_human=True
+        )
+    begun = beginning(at, revision)
+    return Decision(begun, None, f"found {wanted.version} in {wanted.name}; {stable.version} is stable")
+
+
+def _rejected(at: Situation, version: str) -> Decision:
+    last = next((entry for entry in at.status.history if entry.revision.version == version), None)
+    why = f": {last.reason}" if last else ""
+    return Decision(
+        replace(at.status, held=None),
+        None,
+        f"{version} was rolled back{why}; it waits for a change or for retry",
+    )
+
+
+def _serving(at: Situation) -> Decision:
+    status, workload = _with_stable_as_it_is(at), at.stable
+    version = status.stable.version if status.stable else ""
+    if workload is None or workload.ready == 0:
+        who = status.stable.deployment if status.stable else version
+        at = replace(at, status=status)
+        return at.hold(HeldReason.NOT_READY, f"stable {version} serves, but {readiness(workload, who)}")
+    return Decision(replace(status, held=None), None, f"{version} serves everybody")
+
+
+def _with_stable_as_it_is(at: Situation) -> Status:
+    """Follow a stable Deployment that was changed in place: it is not ours to stop."""
+    if at.stable is None:
+        return at.status
+    return replace(at.status, stable=choice.revision_of(at.stable))

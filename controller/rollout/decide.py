@@ -1,0 +1,185 @@
+"""Say what to do next and why; do nothing.
+
+The rules are asked in the order of their urgency, and the first that has
+something to say is followed: going back comes before everything that waits.
+"""
+
+import datetime as dt
+from dataclasses import replace
+
+from config.canary import CanarySpec
+from config.status import HeldReason, Phase, Status
+from controller.rollout.at_rest import adopt, rest
+from controller.rollout.commands import obey
+from controller.rollout.form import intended_form
+from controller.rollout.going_back import go_back, roll_back
+from controller.rollout.going_on import go_on, step_back
+from controller.rollout.moves import ClearCommand, SetFinalizer, WriteRoutes
+from controller.rollout.observation import Observation
+from controller.rollout.phase import AT_REST, WEIGHED
+from controller.rollout.situation import GRACE, Decision, Situation, soaked_at
+
+
+REASSERTIONS = 3
+"""How often the routes are put back before a human is asked."""
+CALM = dt.timedelta(minutes=10)
+"""After this long without a drift the count starts again."""
+
+
+def decide(spec: CanarySpec, status: Status, seen: Observation) -> Decision:
+    """Decide one tick.
+
+    `seen.routes` must have been compared with `intended_form(spec, status)`.
+    A decision that asks for evidence is to be taken again with
+    `seen.judgement`; only such a decision can raise the candidate's share,
+    unless a human told it to.
+    """
+    obeyed, said = obey(Situation(spec, status, seen))
+    at = Situation(spec, _noted(Situation(spec, obeyed, seen)), seen)
+    decision = next(found for rule in _RULES if (found := rule(at)) is not None)
+    return _sealed(at, decision, said)
+
+
+def refuse(spec: CanarySpec, status: Status, seen: Observation, words: str) -> Decision | None:
+    """Decide after the routes of this status were refused at once; None if there is nothing to take back."""
+    at = Situation(spec, status, seen)
+    decision = step_back(at, words)
+    return None if decision is None else _sealed(at, decision, "")
+
+
+def _claimed(at: Situation) -> Decision | None:
+    """Keep hands off what an older Canary manages."""
+    if not at.seen.claimed_by:
+        return None
+    if at.seen.deleting and at.seen.finalizer:
+        return Decision(at.status, SetFinalizer(present=False), "the Canary is being deleted")
+    return at.hold(HeldReason.STALLED, at.seen.claimed_by, needs_human=True)
+
+
+def _deleted(at: Situation) -> Decision | None:
+    """Let a Canary go that is being deleted: the routes are pinned, or there is nothing left to pin."""
+    if (
+        not at.seen.deleting
+        or at.in_flight
+        or (at.status.phase is Phase.ROLLING_BACK and not at.seen.routes.problem)
+    ):
+        return None
+    move = SetFinalizer(present=False) if at.seen.finalizer else None
+    return Decision(at.status, move, "the Canary is being deleted; stable keeps serving")
+
+
+def _reassert(at: Situation) -> Decision | None:
+    """Put the routes back a few times, then ask a human; only a rollback is put back without end."""
+    status, routes = at.status, at.seen.routes
+    form = intended_form(at.spec, status)
+    if form is None or routes.in_form:
+        return None
+    if routes.problem:
+        return at.hold(HeldReason.STALLED, routes.problem, needs_human=True)
+    patient = status.phase is Phase.ROLLING_BACK and _long_ago(at, at.spec.analysis.interval)
+    if status.reasserted >= REASSERTIONS and not patient:
+        message = (
+            f"drift: the routes give {routes.shape}, wanted {_wanted(status)}; put back {REASSERTIONS} times"
+        )
+        return at.hold(HeldReason.DRIFT, message, needs_human=True)
+    again = replace(
+        status, reasserted=status.reasserted + 1, reasserted_at=at.seen.now, step_started_at=None, held=None
+    )
+    return Decision(
+        again, WriteRoutes(form), f"the routes gave {routes.shape}: putting back {_wanted(status)}"
+    )
+
+
+_RULES = (_claimed, _deleted, adopt, go_back, step_back, _reassert, roll_back, go_on, rest)
+
+
+def _noted(at: Situation) -> Status:
+    """Remember what was seen: routes that settled, evidence that was weighed."""
+    status, judgement = at.status, at.seen.judgement
+    if at.settled and status.step_started_at is None and status.phase not in AT_REST:
+        status = replace(status, step_started_at=at.seen.now)
+    if at.settled and status.reasserted and _long_ago(at, CALM):
+        status = replace(status, reasserted=0)
+    if judgement is not None:
+        status = replace(
+            status,
+            verdict=judgement.verdict,
+            metrics=judgement.metrics,
+            evaluated_at=judgement.at,
+            requests=status.requests + judgement.requests,
+            bad=status.bad + judgement.bad,
+        )
+    return status
+
+
+def _long_ago(at: Situation, period: dt.timedelta) -> bool:
+    last = at.status.reasserted_at
+    return last is None or at.seen.now >= last + period
+
+
+def _wanted(status: Status) -> str:
+    stable = status.stable.version if status.stable else ""
+    candidate = status.candidate.version if status.candidate else ""
+    match status.phase:
+        case Phase.SHIFTING | Phase.BAKING:
+            return f"{stable} {100 - status.weight}, {candidate} {status.weight}"
+        case Phase.FINISHING:
+            return candidate
+        case Phase.TESTING:
+            return f"{stable}, and {candidate} for testers"
+        case _:
+            return stable
+
+
+def _sealed(at: Situation, decision: Decision, said: str) -> Decision:
+    """Complete what every decision has: the sentence, the held since, what is due when."""
+    status, seen, before = decision.status, at.seen, at.status
+    because = f"{said}; {decision.because}" if said and said not in decision.because else decision.because
+    held = status.held
+    if held is not None and before.held is not None and held.reason is before.held.reason:
+        held = replace(held, since=before.held.since)
+    due = _evaluation_due(at.spec, status)
+    ask = decision.move is None and seen.judgement is None and due is not None and seen.now >= due
+    move = decision.move
+    if move is None and seen.command is not None and seen.command.id == status.last_command and not said:
+        move = ClearCommand(seen.command.id)
+    status = replace(
+        status,
+        reason=because,
+        held=held,
+        step=_position(at.spec, status),
+        weight_seen=seen.routes.weight if status.phase not in AT_REST else None,
+        next_evaluation_at=due,
+        observed_generation=seen.generation,
+    )
+    return Decision(status, None if ask else move, because, ask, _wake(at, status, due))
+
+
+def _evaluation_due(spec: CanarySpec, status: Status) -> dt.datetime | None:
+    if status.phase not in WEIGHED or status.intended_at is None:
+        return None
+    if status.evaluated_at is None:
+        return status.intended_at
+    due = status.evaluated_at + spec.analysis.interval
+    soaked = soaked_at(spec, status)
+    return due if soaked is None or soaked <= status.evaluated_at else min(due, soaked)
+
+
+def _position(spec: CanarySpec, status: Status) -> str:
+    if status.phase not in {Phase.SHIFTING, Phase.BAKING}:
+        return ""
+    ladder = spec.ladder()
+    return f"{sum(step.weight <= status.weight for step in ladder)}/{len(ladder)}"
+
+
+def _wake(at: Situation, status: Status, due: dt.datetime | None) -> dt.datetime | None:
+    """Find the next moment at which time alone changes something."""
+    moments = [due, *(each.due_at for each in status.retiring)]
+    if status.phase is Phase.PREPARING and status.candidate and status.started_at:
+        moments.append(status.started_at + at.spec.progress_deadline)
+    if status.intended_at and status.step_started_at is None and status.phase not in AT_REST:
+        moments.append(status.intended_at + GRACE)
+    if status.phase is Phase.ROLLING_BACK:
+        moments.append(at.seen.now + at.spec.analysis.interval)
+    later = at.seen.now + at.spec.analysis.interval
+    return min((m if m > at.seen.now else later for m in moments if m is not None), default=None)

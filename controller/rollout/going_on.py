@@ -1,0 +1,297 @@
+"""The way forward: ready, tested, shifted step by step, baked, cleaned up.
+
+Only evidence raises the candidate's share, or a human who says so. Every rule
+here either names what is still waited for or takes exactly one step.
+"""
+
+import datetime as dt
+from dataclasses import replace
+
+from config.canary import TestingMatch
+from config.quantities import format_duration
+from config.status import HeldReason, Hurry, MetricStatus, Outcome, Phase, Retirement, Status, Verdict
+from controller.rollout.form import intended_form
+from controller.rollout.going_back import ended, name, ready, remember
+from controller.rollout.moves import SetFinalizer, WriteRoutes
+from controller.rollout.observation import Acceptance
+from controller.rollout.situation import (
+    Decision,
+    Situation,
+    current_step,
+    lasting,
+    readiness,
+    soak,
+    soaked_at,
+)
+
+
+def go_on(at: Situation) -> Decision | None:
+    """Take the next step of the phase, or say what it waits for."""
+    match at.status.phase:
+        case Phase.PREPARING:
+            return _prepare(at)
+        case Phase.TESTING:
+            return _test(at)
+        case Phase.SHIFTING:
+            return _shift(at)
+        case Phase.BAKING:
+            return _bake(at)
+        case Phase.FINISHING:
+            return _finish(at)
+        case Phase.IDLE | Phase.PROMOTED | Phase.ROLLING_BACK | Phase.ROLLED_BACK:
+            return None
+
+
+def _prepare(at: Situation) -> Decision | None:
+    if at.status.candidate is None:
+        return None
+    if not ready(at.candidate):
+        return at.hold(
+            HeldReason.NOT_READY, f"waiting for {readiness(at.candidate, at.status.candidate.deployment)}"
+        )
+    if blocked := _blocked(at):
+        return blocked
+    if not at.seen.finalizer:
+        return Decision(at.status, SetFinalizer(present=True), "holding the Canary against deletion")
+    version = name(at.status.candidate)
+    if at.spec.testing:
+        return _enter(at, Phase.TESTING, 0, f"canary testing {version}: only matching requests reach it")
+    return _enter(at, Phase.SHIFTING, 0, f"{version} is ready: dividing the routes, 0% so far")
+
+
+def _test(at: Situation) -> Decision:
+    if blocked := _blocked(at):
+        return blocked
+    if at.status.hurry is Hurry.NO:
+        wanted = at.spec.testing.requests if at.spec.testing else 0
+        if soaking := _soaking(at):
+            return soaking
+        if at.status.requests < wanted:
+            seen = f"{at.status.requests} of {wanted} requests seen"
+            return _waiting_for_evidence(at, HeldReason.TOO_FEW_REQUESTS, f"{at.where()}: {seen}")
+        if doubtful := _doubtful(at):
+            return doubtful
+        approval = at.spec.testing.approval if at.spec.testing else "Automatic"
+        if unapproved := _unapproved(at, approval):
+            return unapproved
+    return _enter(
+        at, Phase.SHIFTING, 0, f"{name(at.status.candidate)} passed testing: dividing the routes, 0% so far"
+    )
+
+
+def _shift(at: Situation) -> Decision:
+    if blocked := _blocked(at):
+        return blocked
+    if at.status.hurry is Hurry.NO:
+        if at.status.weight == 0:
+            waiting = _doubtful(at)
+        else:
+            approval = current_step(at.spec, at.status).approval
+            waiting = _soaking(at) or _unproven(at) or _unapproved(at, approval)
+        if waiting:
+            return waiting
+    if at.status.weight == 100:
+        return _leave_the_top(at)
+    to = _next_weight(at)
+    passed = f"passed {at.status.weight}%: " if at.status.weight else ""
+    return _enter(at, Phase.SHIFTING, to, f"{passed}{name(at.status.candidate)} gets {to}%")
+
+
+def _leave_the_top(at: Situation) -> Decision:
+    version = name(at.status.candidate)
+    if at.spec.baking.duration > dt.timedelta(0) and at.status.hurry is not Hurry.FULL:
+        duration = format_duration(at.spec.baking.duration)
+        return _enter(
+            at, Phase.BAKING, 100, f"{version} serves everybody: baking for {duration}", moves=False
+        )
+    return _enter(at, Phase.FINISHING, 100, f"{version} passed every step: cleaning up the routes")
+
+
+def _bake(at: Situation) -> Decision:
+    if blocked := _blocked(at):
+        return blocked
+    if at.status.hurry is Hurry.NO:
+        waiting = _soaking(at) or _unproven(at)
+        if waiting:
+            return waiting
+    return _enter(at, Phase.FINISHING, 100, f"{name(at.status.candidate)} is baked: cleaning up the routes")
+
+
+def _finish(at: Situation) -> Decision:
+    status = at.status
+    if not at.settled or status.stable is None:
+        return _unsettled(at)
+    entry = ended(at, Outcome.PROMOTED, "passed every step", "crossfade")
+    retiring = status.retiring
+    if at.spec.promotion.decommission != "Keep" and at.stable is not None:
+        due = at.seen.now + at.spec.promotion.after
+        action = at.spec.promotion.decommission
+        retiring = (*retiring, Retirement(at.stable.name, action, due, at.stable.hash))
+    done = replace(
+        status,
+        phase=Phase.PROMOTED,
+        stable=status.candidate,
+        candidate=None,
+        held=None,
+        hurry=Hurry.NO,
+        retiring=retiring,
+        testing=(),
+        history=remember(status, entry),
+        rejected=tuple(each for each in status.rejected if each != status.candidate),
+    )
+    return Decision(done, None, f"promoted {name(status.candidate)}; {status.stable.version} served before")
+
+
+def step_back(at: Situation, refusal: str = "") -> Decision | None:
+    """Take back a rise that Gloo does not accept, or that the API server refuses with `refusal`."""
+    routes = at.seen.routes
+    rejected = routes.in_form and routes.acceptance in {Acceptance.REJECTED, Acceptance.WARNING}
+    words = refusal or (routes.acceptance_reason if rejected else "")
+    if not words or not at.in_flight or at.status.refusal or at.status.phase is Phase.PREPARING:
+        return None
+    phase, weight = _one_back(at)
+    status = replace(
+        at.status,
+        phase=phase,
+        weight=weight,
+        refusal=words,
+        held=None,
+        intended_at=at.seen.now,
+        step_started_at=None,
+        reasserted=0,
+    )
+    form = intended_form(at.spec, status)
+    return Decision(status, WriteRoutes(form) if form else None, f"{at.where()} was not accepted: {words}")
+
+
+def _one_back(at: Situation) -> tuple[Phase, int]:
+    weight = at.status.weight
+    match at.status.phase:
+        case Phase.FINISHING:
+            return Phase.BAKING, 100
+        case Phase.SHIFTING | Phase.BAKING if weight > 0:
+            return Phase.SHIFTING, max((s.weight for s in at.spec.ladder() if s.weight < weight), default=0)
+        case Phase.SHIFTING if at.spec.testing:
+            return Phase.TESTING, 0
+        case _:
+            return Phase.PREPARING, 0
+
+
+def _enter(at: Situation, phase: Phase, weight: int, because: str, *, moves: bool = True) -> Decision:
+    status = replace(
+        at.status,
+        phase=phase,
+        weight=weight,
+        held=None,
+        step_started_at=None if moves else at.seen.now,
+        intended_at=at.seen.now if moves else at.status.intended_at,
+        highest_weight=max(at.status.highest_weight, weight),
+        ready_when_raised=at.candidate.ready if at.candidate else 0,
+        approved=False,
+        hurry=at.status.hurry if at.status.hurry is Hurry.FULL else Hurry.NO,
+        metrics=tuple(_afresh(metric) for metric in at.status.metrics),
+        reasserted=0,
+    )
+    status = replace(status, testing=_written(at, status))
+    form = intended_form(at.spec, status)
+    return Decision(status, WriteRoutes(form) if form and moves else None, because)
+
+
+def _written(at: Situation, status: Status) -> tuple[TestingMatch, ...]:
+    known = status.testing
+    if at.spec.testing is None or status.phase is Phase.FINISHING:
+        return known
+    return (*known, *(match for match in at.spec.testing.match if match not in known))
+
+
+def _afresh(metric: MetricStatus) -> MetricStatus:
+    return replace(metric, requests=0, bad=0, passes=0, verdict=Verdict.UNDECIDED)
+
+
+def _next_weight(at: Situation) -> int:
+    if at.status.hurry is Hurry.FULL:
+        return 100
+    return min(step.weight for step in at.spec.ladder() if step.weight > at.status.weight)
+
+
+def _blocked(at: Situation) -> Decision | None:
+    """Say what forbids any rise, evidence or not."""
+    status = at.status
+    if at.problem:
+        return at.hold(HeldReason.STALLED, at.problem, needs_human=True)
+    if status.refusal:
+        message = f"{at.where()}; more was not accepted: {status.refusal}"
+        return at.hold(HeldReason.NOT_ACCEPTED, message, needs_human=True)
+    if at.spec.paused or status.paused:
+        by = "spec.paused" if at.spec.paused else "command"
+        return at.hold(HeldReason.PAUSED, f"{at.where()}: paused by {by}", needs_human=True)
+    if not at.settled:
+        return _unsettled(at)
+    if not ready(at.candidate):
+        who = at.status.candidate.deployment if at.status.candidate else ""
+        return at.hold(HeldReason.NOT_READY, f"{at.where()}: {readiness(at.candidate, who)}")
+    if at.stable is None or at.stable.ready == 0:
+        who = at.status.stable.deployment if at.status.stable else ""
+        message = f"{at.where()}: no way back, {readiness(at.stable, who)}"
+        return at.hold(HeldReason.NOT_READY, message, needs_human=True)
+    return None
+
+
+def _unsettled(at: Situation) -> Decision:
+    routes = at.seen.routes
+    if routes.acceptance is Acceptance.ACCEPTED:
+        return Decision(replace(at.status, held=None), None, f"{at.where()}: giving Gloo a moment to object")
+    words = routes.acceptance_reason or "no answer yet"
+    return at.hold(HeldReason.NOT_ACCEPTED, f"{at.where()}: waiting for Gloo to accept the routes ({words})")
+
+
+def _soaking(at: Situation) -> Decision | None:
+    until = soaked_at(at.spec, at.status)
+    if until is not None and at.seen.now >= until:
+        return None
+    because = f"{at.where()}: soaking for {lasting(soak(at.spec, at.status))}{_worry(at)}"
+    return Decision(replace(at.status, held=None), None, because)
+
+
+def _unproven(at: Situation) -> Decision | None:
+    """Wait unless this very tick measured that every metric passed at this step."""
+    judgement = at.seen.judgement
+    if judgement is None:
+        return Decision(at.status, None, at.status.reason)
+    match judgement.verdict:
+        case Verdict.SAFE:
+            return None
+        case Verdict.BLIND:
+            return _waiting_for_evidence(at, HeldReason.BLIND, f"{at.where()}: blind, {judgement.because}")
+        case Verdict.UNDECIDED | Verdict.HARMFUL:
+            failing = any(metric.failures for metric in judgement.metrics)
+            reason = HeldReason.OUT_OF_BOUNDS if failing else HeldReason.TOO_FEW_REQUESTS
+            return _waiting_for_evidence(at, reason, f"{at.where()}: undecided, {judgement.because}")
+
+
+def _doubtful(at: Situation) -> Decision | None:
+    """Wait unless this very tick could ask, and found nothing wrong: no user is exposed yet."""
+    judgement = at.seen.judgement
+    if judgement is None or not judgement.answered or any(metric.failures for metric in judgement.metrics):
+        return _unproven(at)
+    return None
+
+
+def _waiting_for_evidence(at: Situation, reason: HeldReason, message: str) -> Decision:
+    timeout = at.spec.shifting.timeout if at.spec.shifting else dt.timedelta(minutes=30)
+    begun = at.status.step_started_at
+    overdue = begun is not None and at.seen.now >= begun + timeout
+    if overdue:
+        message = f"{message}; the step's timeout of {format_duration(timeout)} is over"
+    return at.hold(reason, message, needs_human=overdue)
+
+
+def _unapproved(at: Situation, approval: str) -> Decision | None:
+    if approval != "Manual" or at.status.approved:
+        return None
+    return at.hold(HeldReason.AWAITING_APPROVAL, f"{at.where()} passed and awaits approval", needs_human=True)
+
+
+def _worry(at: Situation) -> str:
+    failing = next((metric for metric in at.status.metrics if metric.failures), None)
+    return f"; {failing.name}: {failing.message}" if failing else ""

@@ -1,0 +1,132 @@
+"""Where a Canary stands: asked, remembered and seen, with the questions that rules ask."""
+
+import datetime as dt
+from dataclasses import dataclass, replace
+
+from config.canary import CanarySpec, Shifting, Step
+from config.quantities import format_duration
+from config.status import Held, HeldReason, Phase, Status
+from controller.rollout import choice
+from controller.rollout.moves import Move
+from controller.rollout.observation import Acceptance, Observation, Workload
+
+
+GRACE = dt.timedelta(seconds=1)
+"""Gloo repeats no status that has not changed, so an acceptance counts once a rejection had time to come."""
+READY_TO_KEEP = 0.5
+"""Share of its pods that the candidate must keep ready while it carries traffic; to rise it needs all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be recorded, the one move to make, and why."""
+
+    status: Status
+    move: Move | None
+    because: str
+    ask: bool = False
+    """The evidence is due: weigh it, and decide again."""
+    wake_at: dt.datetime | None = None
+    """Look again then, even if nothing happens; None: only when something does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """The arguments of every rule."""
+
+    spec: CanarySpec
+    status: Status
+    seen: Observation
+
+    @property
+    def candidate(self) -> Workload | None:
+        """The candidate's Deployment, if it still exists."""
+        return self._deployment(self.status.candidate.deployment if self.status.candidate else "")
+
+    @property
+    def stable(self) -> Workload | None:
+        """The stable version's Deployment, if there is one."""
+        return choice.serving(self.seen.workloads, self.status.stable.version) if self.status.stable else None
+
+    @property
+    def in_flight(self) -> bool:
+        """A candidate is being prepared, or carries traffic."""
+        phase = self.status.phase
+        return self.status.candidate is not None and phase in {
+            Phase.PREPARING,
+            Phase.TESTING,
+            Phase.SHIFTING,
+            Phase.BAKING,
+            Phase.FINISHING,
+        }
+
+    @property
+    def settled(self) -> bool:
+        """The routes are as intended, and Gloo has accepted them."""
+        routes = self.seen.routes
+        quiet = self.status.intended_at is None or self.seen.now >= self.status.intended_at + GRACE
+        return routes.in_form and routes.acceptance is Acceptance.ACCEPTED and quiet
+
+    @property
+    def problem(self) -> str:
+        """Why nothing may rise, if so."""
+        return self.seen.problem or self.seen.routes.problem
+
+    def hold(self, reason: HeldReason, message: str, *, needs_human: bool = False) -> Decision:
+        """Stay, and say what is waited for."""
+        held = Held(reason, message, self.seen.now, needs_human)
+        return Decision(replace(self.status, held=held), None, message)
+
+    def where(self) -> str:
+        """Name the place for people: `canary testing v2`, `v2 at 25%`."""
+        version = self.status.candidate.version if self.status.candidate else ""
+        match self.status.phase:
+            case Phase.TESTING:
+                return f"canary testing {version}"
+            case Phase.BAKING:
+                return f"baking {version} at 100%"
+            case _:
+                return f"{version} at {self.status.weight}%"
+
+    def _deployment(self, name: str) -> Workload | None:
+        return next((workload for workload in self.seen.workloads if workload.name == name), None)
+
+
+def current_step(spec: CanarySpec, status: Status) -> Step:
+    """Give the step of the ladder that the current weight belongs to."""
+    ladder = spec.ladder()
+    return next((step for step in ladder if step.weight >= status.weight), ladder[-1])
+
+
+def soak(spec: CanarySpec, status: Status) -> dt.timedelta:
+    """Say how long the current phase or step lasts at least."""
+    match status.phase:
+        case Phase.TESTING if spec.testing:
+            return spec.testing.duration
+        case Phase.BAKING:
+            return spec.baking.duration
+        case Phase.SHIFTING if status.weight > 0:
+            own = current_step(spec, status).interval
+            return own if own is not None else (spec.shifting or Shifting()).interval
+        case _:
+            return dt.timedelta(0)
+
+
+def soaked_at(spec: CanarySpec, status: Status) -> dt.datetime | None:
+    """Say when the soak is over; None while it has not begun."""
+    begun = status.step_started_at
+    return None if begun is None else begun + soak(spec, status)
+
+
+def readiness(workload: Workload | None, name: str) -> str:
+    """Say how many pods of a Deployment are ready: `echo-v2: 0 of 1 pods ready`."""
+    if workload is None:
+        return f"Deployment {name} does not exist"
+    if workload.wanted == 0:
+        return f"{workload.name} is scaled to 0"
+    return f"{workload.name}: {workload.ready} of {workload.wanted} pods ready"
+
+
+def lasting(duration: dt.timedelta) -> str:
+    """Write a duration for people, in whole seconds."""
+    return format_duration(dt.timedelta(seconds=round(duration.total_seconds())))
