@@ -9,6 +9,7 @@ from analysis.queries import Query
 from analysis.samples import Answer
 from config.canary import CanarySpec
 from config.status import Status
+from controller.report import Event
 from controller.rollout.moves import Form
 from controller.rollout.observation import Routes, Workload
 
@@ -38,17 +39,6 @@ class CanaryObject:
     deleting: bool
     spec: Mapping[str, Any]
     status: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that people should be able to read in `kubectl describe`."""
-
-    type: str
-    """Normal or Warning."""
-    reason: str
-    """CamelCase."""
-    message: str
 
 
 class Canaries(Protocol):
