@@ -1,0 +1,1 @@
+"""The only importer of `kubernetes`: requests, watches, and the objects that a tick works on."""

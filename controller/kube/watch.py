@@ -1,0 +1,245 @@
+"""A kind of object, kept at hand: listed once, then watched.
+
+The tick reads from here and makes no request. Own writes are put in as well, so
+that the next tick sees them whether or not the watch has told of them yet; what
+the watch tells later than it happened never overwrites what is newer. (Kubernetes'
+own SharedInformer cannot be used: with custom objects it raises TypeError.)
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+import structlog
+
+from controller.errors import EdgeError, Forbidden, NotFound, Unavailable
+from controller.kube.answers import Expired
+from controller.kube.client import Cluster
+from controller.kube.resources import Document, Resource
+
+
+Listener = Callable[[str, str, Document | None], None]
+"""Called with namespace, name and the document, None once it is gone."""
+
+_Address = tuple[str, str]
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds between attempts when the server is away, and the length of one watch."""
+
+    first: float = 0.5
+    longest: float = 15.0
+    watch: float = 60.0
+
+
+_PACE = Pace()
+
+
+def _nothing() -> None: ...
+
+
+class Watched:
+    """All objects of a kind in a namespace (None: in the cluster), as last seen.
+
+    Documents are shared: treat them as read-only. Thread-safe.
+    """
+
+    def __init__(
+        self, cluster: Cluster, resource: Resource, namespace: str | None = None, *, pace: Pace = _PACE
+    ) -> None:
+        self.resource = resource
+        self._cluster = cluster
+        self._namespace = namespace
+        self._pace = pace
+        self._listeners: list[Listener] = []
+        self._lock = threading.Lock()
+        self._documents: dict[_Address, Document] = {}
+        self._reached = ""  # the resourceVersion up to which the documents are complete
+        self._listed = threading.Event()
+        self._stopping = threading.Event()
+        self._end_stream: Callable[[], None] = _nothing
+        self._problem = ""
+        self._failures = 0
+        self._thread = threading.Thread(target=self._run, name=f"watch-{resource}", daemon=True)
+
+    def subscribe(self, listener: Listener) -> None:
+        """Be told of changes, from the watch's own thread; own writes that come back are not told again."""
+        self._listeners.append(listener)
+
+    def start(self) -> Self:
+        """Begin to list and watch."""
+        self._thread.start()
+        return self
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """End the watch; the documents stay readable."""
+        self._stopping.set()
+        with self._lock:
+            end_stream = self._end_stream
+        end_stream()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until the first list has arrived; tell whether it has."""
+        return self._listed.wait(timeout)
+
+    @property
+    def synced(self) -> bool:
+        """Tell whether the objects have been listed at least once."""
+        return self._listed.is_set()
+
+    @property
+    def problem(self) -> str:
+        """Say why the cluster cannot be read at the moment; empty if it can."""
+        return self._problem
+
+    def get(self, namespace: str, name: str) -> Document | None:
+        """Give an object as last seen."""
+        with self._lock:
+            return self._documents.get((namespace, name))
+
+    def all(self) -> tuple[Document, ...]:
+        """Give all objects as last seen."""
+        with self._lock:
+            return tuple(self._documents.values())
+
+    def put(self, document: Document) -> None:
+        """Take in the answer of an own write, unless something newer is known."""
+        address = _address(document)
+        with self._lock:
+            known = self._documents.get(address)
+            if _is_older(_version(document), _version(known) if known else self._reached):
+                return  # the watch has told of something newer, perhaps of its end
+            self._documents[address] = document
+
+    def _run(self) -> None:
+        listed = False
+        while not self._stopping.is_set():
+            try:
+                if not listed:
+                    self._list()
+                    listed = True
+                if self._follow():
+                    self._failures = 0
+                else:
+                    self._pause()  # a server that ends watches at once is not to be hammered
+            except Expired:
+                listed = False
+                self._pause()
+            except EdgeError as error:
+                listed = listed and isinstance(error, Unavailable)
+                self._trouble(error)
+            except Exception as error:  # noqa: BLE001  # the thread must survive any listener and document
+                listed = False
+                self._trouble(error)
+
+    def _list(self) -> None:
+        listing = self._cluster.list(self.resource, self._namespace)
+        fresh = {_address(document): document for document in listing.documents}
+        with self._lock:
+            before = self._documents
+            for address in fresh.keys() & before.keys():
+                if _supersedes(before[address], fresh[address]):
+                    fresh[address] = before[address]  # our own write, done while the list was on its way
+            self._documents = fresh
+            self._reached = listing.resource_version
+        self._listed.set()
+        for address in before.keys() | fresh.keys():
+            if before.get(address) != fresh.get(address):
+                self._tell(address)
+
+    def _follow(self) -> bool:
+        """Watch until the watch ends; tell whether it lasted or brought anything."""
+        began = time.monotonic()
+        stream = self._cluster.watch(
+            self.resource, self._namespace, resource_version=self._reached, seconds=self._pace.watch
+        )
+        with self._lock:
+            self._end_stream = stream.close
+        if self._stopping.is_set():
+            stream.close()
+        if self._problem:
+            _log.info("watch.recovered", resource=str(self.resource))
+        self._problem = ""
+        fruitful = False
+        for change in stream:
+            self._failures = 0
+            fruitful = True
+            self._take(change.type, change.document)
+        return fruitful or time.monotonic() - began > self._pace.first
+
+    def _take(self, kind: str, document: Document) -> None:
+        address = _address(document)
+        version = _version(document)
+        with self._lock:
+            if not _is_older(version, self._reached):
+                self._reached = version
+            if kind == "BOOKMARK":
+                return
+            known = self._documents.get(address)
+            if known and _version(known) == version and kind != "DELETED":
+                return  # our own write, come back
+            if known is None or not _is_older(version, _version(known)):
+                if kind == "DELETED":
+                    self._documents.pop(address, None)
+                else:
+                    self._documents[address] = document
+        self._tell(address)
+
+    def _tell(self, address: _Address) -> None:
+        document = self.get(*address)
+        for listener in self._listeners:
+            listener(*address, document)
+
+    def _trouble(self, error: Exception) -> None:
+        """Note what is wrong (a connection that breaks once is nothing yet), and wait a little."""
+        if self._stopping.is_set():
+            return
+        problem = self._described(error)
+        lasting = not isinstance(error, Unavailable) or self._failures > 0 or not self.synced
+        if lasting and problem != self._problem:
+            unforeseen = None if isinstance(error, EdgeError) else error
+            _log.warning("watch.failed", resource=str(self.resource), problem=problem, exc_info=unforeseen)
+            self._problem = problem
+        self._pause()
+
+    def _pause(self) -> None:
+        seconds = min(self._pace.longest, self._pace.first * 2.0 ** min(self._failures, 10))
+        self._failures += 1
+        self._stopping.wait(seconds * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
+
+    def _described(self, error: Exception) -> str:
+        match error:
+            case NotFound():
+                return f"the CRD {self.resource} ({self.resource.version}) is not installed: {error}"
+            case Forbidden():
+                return f"forbidden: {error}"
+            case EdgeError():
+                return f"unavailable: {error}"
+            case _:
+                return f"unforeseen {type(error).__name__}: {error}"
+
+
+def _address(document: Document) -> _Address:
+    metadata = document["metadata"]
+    return metadata.get("namespace", ""), metadata.get("name", "")
+
+
+def _version(document: Document) -> str:
+    return str(document["metadata"].get("resourceVersion", ""))
+
+
+def _is_older(version: str, than: str) -> bool:
+    """Compare resourceVersions; where they are no numbers, the one that came last counts as newer."""
+    return version.isdigit() and than.isdigit() and int(version) < int(than)
+
+
+def _supersedes(known: Document, listed: Document) -> bool:
+    same = known["metadata"].get("uid") == listed["metadata"].get("uid")
+    return same and _is_older(_version(listed), _version(known))
