@@ -6,12 +6,13 @@ come from these models. Unknown fields are refused; every error names its path.
 
 import datetime as dt
 import itertools
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, StrictInt, Tag, model_validator
 from pydantic.alias_generators import to_camel
 
 from config.expressions import CounterExpression, Expression
+from config.model import Approval, Model, Number, cel
 from config.names import Label, LabelKey, Name, Token
 from config.problems import FieldError
 from config.quantities import Duration, Share, Weight, format_duration
@@ -21,23 +22,6 @@ GROUP = "crossfade.dev"
 VERSION = "v1alpha1"
 PLURAL = "canaries"
 KIND = "Canary"
-
-Approval = Literal["Manual", "Automatic"]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-"""A number that was written as one: not `"5"`, not `true`, not `.inf`."""
-
-
-def _cel(rule: str, message: str) -> dict[str, Any]:
-    """Give the schema's form of a rule, so that the API server holds it as well."""
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message}]}
-
-
-class Model(BaseModel):
-    """Frozen, closed, camelCase outside and snake_case inside."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, use_attribute_docstrings=True
-    )
 
 
 class Workload(Model):
@@ -57,28 +41,34 @@ class UpstreamRef(Model):
     """The Gloo Upstream of the application."""
 
     name: Name
+    """Its name."""
     namespace: Name
+    """Its namespace, often gloo-system."""
 
 
 class RouteRef(Model):
     """An object whose routes lead to the Upstream."""
 
     kind: Literal["VirtualService"] = "VirtualService"
+    """What it is."""
     name: Name
+    """Its name."""
     namespace: Name
+    """Its namespace."""
 
 
 class ValueMatch(Model):
     """A header or query parameter: equal to `value`, matching `regex`, or just `present`."""
 
     model_config = ConfigDict(
-        json_schema_extra=_cel(
+        json_schema_extra=cel(
             "[has(self.value), has(self.regex), has(self.present)].exists_one(given, given)",
             "say exactly one of value, regex and present: true",
         )
     )
 
     name: Token
+    """Of the header or query parameter."""
     value: str | None = Field(default=None, min_length=1, max_length=1024)
     """The exact value."""
     regex: str | None = Field(default=None, min_length=1, max_length=1024)
@@ -97,7 +87,7 @@ class TestingMatch(Model):
     """Requests that reach the candidate during canary testing; all conditions must hold."""
 
     model_config = ConfigDict(
-        json_schema_extra=_cel(
+        json_schema_extra=cel(
             "has(self.headers) || has(self.queryParameters) || has(self.methods)",
             "an empty match would send everybody to the candidate; name a header, for example",
         )
@@ -182,7 +172,7 @@ class Shifting(Model):
     """Phase 2: weighted destinations move everybody over, step by step."""
 
     steps: Steps = tuple(Step(weight=weight) for weight in (5, 10, 25, 50, 100))
-    """Weights that rise, or `{start, increment, max}`. 100 always ends the list, written or not."""
+    """Weights that rise, or `{start, increment, max}`; default: 5, 10, 25, 50, 100. 100 always ends them."""
     interval: Duration = dt.timedelta(minutes=1)
     """Least soak at each step, counted from the moment Gloo has accepted the weight."""
     timeout: Duration = dt.timedelta(minutes=30)
@@ -330,6 +320,7 @@ class Promotion(Model):
     """What becomes of the old version once the new one serves."""
 
     decommission: Literal["ScaleToZero", "Delete", "Keep"] = "ScaleToZero"
+    """Delete takes its Deployment away; Keep leaves it as it is."""
     after: Duration = dt.timedelta(0)
     """How long the old version is kept before that."""
 
@@ -338,7 +329,9 @@ class Rollback(Model):
     """What becomes of a candidate that was rolled back."""
 
     scale_down: Literal["ScaleToZero", "Keep"] = "Keep"
+    """Keep leaves its pods running, to be looked into."""
     after: Duration = dt.timedelta(0)
+    """How long it is kept before that."""
 
 
 class CanarySpec(Model):
@@ -349,6 +342,7 @@ class CanarySpec(Model):
     destinations: Literal["Subsets"] = "Subsets"
     """One Upstream, with a subset per version."""
     routes: tuple[RouteRef, ...] = Field(min_length=1, max_length=16)
+    """Where the traffic is moved: all their routes that lead to the Upstream."""
     testing: Testing | None = None
     """Phase 1; leave out to skip it."""
     shifting: Shifting | None = None

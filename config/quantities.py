@@ -17,7 +17,7 @@ _TERM = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 
 
 def parse_duration(value: object) -> dt.timedelta:
-    """Read `90s`, `1m30s`, `500ms`, `1h`, or the number 0.
+    """Read `90s`, `1m30s`, `500ms` or `1h`.
 
     Raises:
         ValueError: anything else; the message says what would be right.
@@ -25,8 +25,6 @@ def parse_duration(value: object) -> dt.timedelta:
     """
     if isinstance(value, dt.timedelta):
         return value
-    if value == 0 and not isinstance(value, bool):
-        return dt.timedelta(0)
     if not isinstance(value, str) or not re.match(DURATION_PATTERN, value) or len(value) > 32:
         raise ValueError(f"{found(value)}; a duration looks like 30s, 1m30s or 2h")
     return dt.timedelta(seconds=sum(float(n) * _UNITS[unit] for n, unit in _TERM.findall(value)))
