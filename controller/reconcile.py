@@ -161,7 +161,7 @@ class Reconciler:
             self._tell(recorded, before, after)
             return seen.now + RETRY
         self._tell(recorded, before, after)
-        return decision.wake_at
+        return seen.now if decision.move is not None else decision.wake_at
 
     def _record(self, canary: CanaryObject, before: Status, after: Status) -> CanaryObject:
         return canary if after == before else self.canaries.record(canary, after)
