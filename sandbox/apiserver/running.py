@@ -1,0 +1,97 @@
+"""Builds the server out of its parts, and takes it down again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from sandbox.apiserver import definitions
+from sandbox.apiserver.admission import Options
+from sandbox.apiserver.api import Api, Clock, Target
+from sandbox.apiserver.audit import Audit, Counts
+from sandbox.apiserver.builtin import built_in
+from sandbox.apiserver.collector import Collector
+from sandbox.apiserver.journal import SqliteJournal
+from sandbox.apiserver.middleware import answering_errors, counting
+from sandbox.apiserver.resources import Register
+from sandbox.apiserver.server import Server
+from sandbox.apiserver.store import Event, Key, Store
+
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+_DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
+_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the server keeps its objects and its audit, if anywhere."""
+
+    data: Path | None = None
+    audit: Path | None = None
+
+
+@contextlib.asynccontextmanager
+async def start(settings: Settings, clock: Clock) -> AsyncIterator[web.Application]:
+    """Yield the application, complete and at work."""
+    with contextlib.ExitStack() as stack:
+        store = Store(_journal(settings, stack))
+        register = Register(built_in())
+        _follow_definitions(store, register)
+        audit = stack.enter_context(contextlib.closing(Audit(settings.audit, clock)))
+        api = Api(store, register, clock, audit.record)
+        _create_namespaces(api)
+        server, counts = Server(api), Counts()
+        collecting = asyncio.create_task(Collector(api).run())
+        app = web.Application(
+            middlewares=[counting(counts), answering_errors], client_max_size=64 * 1024 * 1024
+        )
+        app.add_routes([*counts.routes(), *server.routes()])
+        app.on_shutdown.append(server.shut_down)
+        try:
+            yield app
+        finally:
+            collecting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await collecting
+
+
+def _journal(settings: Settings, stack: contextlib.ExitStack) -> SqliteJournal | None:
+    if settings.data is None:
+        return None
+    settings.data.mkdir(parents=True, exist_ok=True)
+    return stack.enter_context(contextlib.closing(SqliteJournal(settings.data / "objects.sqlite")))
+
+
+def _follow_definitions(store: Store, register: Register) -> None:
+    """Serve what the CustomResourceDefinitions in the store declare, now and after every change."""
+
+    def follow(event: Event) -> None:
+        if event.key[:2] != _DEFINITIONS:
+            return
+        if event.kind == "DELETED":
+            register.withdraw(event.key.name)
+        elif event.previous is None or event.previous["spec"] != event.object["spec"]:
+            register.declare(event.key.name, definitions.resources_of(event.object))
+
+    for found in store.objects(*_DEFINITIONS):
+        register.declare(found["metadata"]["name"], definitions.resources_of(found))
+    store.listen(follow)
+
+
+def _create_namespaces(api: Api) -> None:
+    resource = api.register.find("", "v1", "namespaces")
+    assert resource is not None  # noqa: S101  # it is built in
+    for name in _NAMESPACES:
+        if api.store.get(Key("", "namespaces", "", name)) is None:
+            api.create(
+                Target(resource, "", ""), {"metadata": {"name": name}}, Options(manager="kube-apiserver")
+            )
