@@ -169,7 +169,8 @@ class _Plain:
                 return value.isoformat()
             case _:
                 tag = getattr(value, "tag", None)
-                raise _NotPlainError(at, f"{f'found the tag {tag.value}; ' if tag else ''}plain values only")
+                what = f"the tag {tag.value}" if tag else type(value).__name__
+                raise _NotPlainError(at, f"found {what}; plain values only")
 
     def _key(self, key: object, at: Location) -> str:
         if isinstance(key, str):

@@ -137,6 +137,7 @@ _RIGHT = {
     "float_type": "a number is needed",
     "greater_than": "must be more than {gt:g}",
     "greater_than_equal": "must be at least {ge:g}",
+    "int_parsing": "a whole number is needed",
     "int_type": "a whole number is needed",
     "less_than": "must be less than {lt:g}",
     "less_than_equal": "must be at most {le:g}",

@@ -25,7 +25,7 @@ def parse_duration(value: object) -> dt.timedelta:
     """
     if isinstance(value, dt.timedelta):
         return value
-    if not isinstance(value, str) or not re.match(DURATION_PATTERN, value) or len(value) > 32:
+    if not isinstance(value, str) or not re.fullmatch(DURATION_PATTERN, value) or len(value) > 32:
         raise ValueError(f"{found(value)}; a duration looks like 30s, 1m30s or 2h")
     return dt.timedelta(seconds=sum(float(n) * _UNITS[unit] for n, unit in _TERM.findall(value)))
 
@@ -48,7 +48,7 @@ def parse_share(value: object) -> float:
         ValueError: anything else, and what does not lie between 0 and 100%.
 
     """
-    if isinstance(value, str) and re.match(SHARE_PATTERN, value) and len(value) <= 16:
+    if isinstance(value, str) and re.fullmatch(SHARE_PATTERN, value) and len(value) <= 16:
         share = float(value[:-1]) / 100
     elif isinstance(value, int | float) and not isinstance(value, bool):
         share = float(value)
