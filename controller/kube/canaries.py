@@ -1,0 +1,125 @@
+"""The Canaries: read from a watch, written under the resourceVersion that was read."""
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from config.canary import KIND
+from config.status import Status, dump_status
+from controller.errors import Conflict, NotFound
+from controller.kube.client import Cluster
+from controller.kube.resources import CANARIES, Document
+from controller.kube.watch import Watched
+from controller.ports import CanaryObject, Key
+from controller.reconcile import ANNOTATION
+
+
+FINALIZER = "crossfade.dev/routes"
+"""Keeps a deleted Canary until its routes are left to stable."""
+
+_POINTER = "/metadata/annotations/" + ANNOTATION.replace("~", "~0").replace("/", "~1")
+
+
+class KubeCanaries:
+    """Implements `controller.ports.Canaries`."""
+
+    def __init__(self, cluster: Cluster, watched: Watched) -> None:
+        self._cluster = cluster
+        self._watched = watched
+
+    def get(self, key: Key) -> CanaryObject | None:
+        """Give the Canary as last seen."""
+        document = self._watched.get(*key)
+        return None if document is None else canary_of(document)
+
+    def all(self) -> Sequence[CanaryObject]:
+        """Give all Canaries as last seen."""
+        return tuple(canary_of(document) for document in self._watched.all())
+
+    def refresh(self, key: Key) -> CanaryObject | None:
+        """Ask the API server itself."""
+        try:
+            document = self._cluster.read(CANARIES, *key)
+        except NotFound:
+            return None
+        return self._taken(document)
+
+    def record(self, canary: CanaryObject, status: Status) -> CanaryObject:
+        """Replace the status, if the Canary is still the one that was read.
+
+        Raises:
+            Conflict: it has changed, or is another one of the same name, or is gone.
+
+        """
+        document = {
+            "apiVersion": CANARIES.api_version,
+            "kind": KIND,
+            "metadata": _identity(canary),
+            "spec": dict(canary.spec),
+            "status": dump_status(status),
+        }
+        try:
+            return self._taken(self._cluster.replace(CANARIES, document, subresource="status"))
+        except NotFound as error:
+            raise Conflict(str(error)) from error
+
+    def clear_command(self, canary: CanaryObject, command_id: str) -> None:
+        """Remove the command annotation if it still holds this command."""
+        text = canary.annotations.get(ANNOTATION)
+        if text is None or _id(text) != command_id:
+            return
+        patch = [
+            {"op": "test", "path": _POINTER, "value": text},
+            {"op": "remove", "path": _POINTER},
+        ]
+        try:
+            self._taken(self._cluster.patch(CANARIES, *canary.key, patch))
+        except (Conflict, NotFound):
+            return  # another command by now, or none
+
+    def set_finalizer(self, canary: CanaryObject, *, present: bool) -> CanaryObject:
+        """Add or remove our finalizer; those of others stay."""
+        others = [finalizer for finalizer in canary.finalizers if finalizer != FINALIZER]
+        wanted = [*others, FINALIZER] if present else others
+        if wanted == list(canary.finalizers):
+            return canary
+        patch = {"metadata": {"resourceVersion": canary.resource_version, "finalizers": wanted}}
+        return self._taken(self._cluster.patch(CANARIES, *canary.key, patch))
+
+    def _taken(self, document: Document) -> CanaryObject:
+        self._watched.put(document)
+        return canary_of(document)
+
+
+def canary_of(document: Document) -> CanaryObject:
+    """Read what the API server guarantees of every Canary; the spec is not validated here."""
+    metadata: dict[str, Any] = document["metadata"]
+    return CanaryObject(
+        key=Key(metadata["namespace"], metadata["name"]),
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        generation=metadata.get("generation", 0),
+        created_at=dt.datetime.fromisoformat(metadata["creationTimestamp"]),
+        annotations=metadata.get("annotations") or {},
+        finalizers=tuple(metadata.get("finalizers") or ()),
+        deleting="deletionTimestamp" in metadata,
+        spec=document.get("spec") or {},
+        status=document.get("status") or {},
+    )
+
+
+def _identity(canary: CanaryObject) -> dict[str, str]:
+    return {
+        "namespace": canary.key.namespace,
+        "name": canary.key.name,
+        "uid": canary.uid,
+        "resourceVersion": canary.resource_version,
+    }
+
+
+def _id(command: str) -> str | None:
+    try:
+        return str(json.loads(command)["id"])
+    except (ValueError, LookupError, TypeError):
+        return None
