@@ -1,0 +1,190 @@
+"""The service put together: the only place where real parts are built and joined."""
+
+import contextlib
+import datetime as dt
+import importlib.metadata
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import FrameType
+
+import structlog
+
+from analysis.prometheus import Prometheus
+from analysis.queries import Query
+from analysis.samples import Answer, Failure
+from config.settings import Settings
+from controller.clock import SystemClock
+from controller.errors import EdgeError
+from controller.gloo.client import GlooRoutes
+from controller.kube.canaries import KubeCanaries
+from controller.kube.client import Cluster
+from controller.kube.events import KubeEvents
+from controller.kube.references import concerned
+from controller.kube.resources import CANARIES, DEPLOYMENTS, UPSTREAMS, VIRTUAL_SERVICES, Document, Resource
+from controller.kube.watch import Listener, Watched
+from controller.kube.workloads import KubeWorkloads
+from controller.ports import Evidence, Key
+from controller.reconcile import Reconciler
+from controller.schedule import Schedule
+from controller.telemetry.http import Probes, Server
+from controller.telemetry.logging import configure
+from controller.telemetry.metrics import Metrics
+
+
+PATIENCE = 10.0
+"""Seconds to wait for the first lists before the first tick."""
+
+_log = structlog.get_logger(__name__)
+
+
+def run(settings: Settings) -> int:
+    """Look after Canaries until SIGTERM or SIGINT.
+
+    Returns:
+        The exit code: 0 after a signal, 1 if the service could not be started.
+
+    """
+    configure(settings.log_format, settings.log_level)
+    stop = threading.Event()
+    with _signalled(stop):
+        metrics = Metrics()
+        try:
+            cluster = Cluster.connect(
+                settings.kubeconfig,
+                settings.context,
+                user_agent=f"crossfade/{importlib.metadata.version('crossfade')}",
+                on_request=metrics.kubernetes_request,
+            )
+            service = Service(settings, cluster, metrics)
+        except (EdgeError, OSError) as error:
+            _log.error("service.impossible", error=str(error))
+            return 1
+        service.start(stop)
+        stop.wait()
+        _log.info("service.stopping")
+        service.stop()
+    _log.info("service.stopped")
+    return 0
+
+
+class Service:
+    """Watches, ticks and probes of one process.
+
+    Raises:
+        OSError: the address of the probes cannot be listened on.
+
+    """
+
+    def __init__(self, settings: Settings, cluster: Cluster, metrics: Metrics) -> None:
+        clock = SystemClock()
+        self._cluster = cluster
+        self._watch_canaries = Watched(cluster, CANARIES, settings.namespace)
+        deployments = Watched(cluster, DEPLOYMENTS, settings.namespace)
+        virtual_services = Watched(cluster, VIRTUAL_SERVICES)
+        upstreams = Watched(cluster, UPSTREAMS)
+        self._watches = (deployments, virtual_services, upstreams)
+        self._canaries = KubeCanaries(cluster, self._watch_canaries)
+        self._reconciler = Reconciler(
+            canaries=self._canaries,
+            workloads=KubeWorkloads(cluster, deployments),
+            routes=GlooRoutes(cluster, virtual_services, upstreams),
+            evidence=_evidence(settings),
+            events=KubeEvents(cluster, clock, instance=socket.gethostname()),
+            clock=clock,
+        )
+        self._schedule = Schedule(
+            self._reconciler.tick, clock, workers=settings.workers, observe=metrics.tick
+        )
+        self._watch_canaries.subscribe(self._canary_changed)
+        for watched in self._watches:
+            watched.subscribe(self._wake_concerned(watched.resource))
+        metrics.follow(self._canaries)
+        probes = Probes(lambda: self._schedule.alive, self._unready, metrics.text)
+        self._server = Server(probes, settings.listen_host, settings.listen_port)
+
+    def start(self, stop: threading.Event) -> None:
+        """Begin: Canaries come last, so that no tick runs before what it looks at is known."""
+        self._server.start()
+        self._schedule.start()
+        for watched in self._watches:
+            watched.start()
+        deadline = time.monotonic() + PATIENCE
+        while not all(watched.synced or watched.problem for watched in self._watches):
+            if stop.wait(0.02) or time.monotonic() > deadline:
+                break
+        self._watch_canaries.start()
+        _log.info("service.started", server=self._cluster.server)
+
+    def stop(self) -> None:
+        """Finish the ticks in hand, then let go of everything."""
+        if not self._schedule.stop():
+            _log.warning("service.impatient", detail="a tick is still running")
+        for watched in (self._watch_canaries, *self._watches):
+            watched.stop()
+        self._server.stop()
+        self._cluster.close()
+
+    def _unready(self) -> tuple[str, ...]:
+        return tuple(
+            f"{watched.resource}: {watched.problem or 'not listed yet'}"
+            for watched in (self._watch_canaries, *self._watches)
+            if watched.problem or not watched.synced
+        )
+
+    def _canary_changed(self, namespace: str, name: str, document: Document | None) -> None:
+        key = Key(namespace, name)
+        if document is not None:
+            self._schedule.add(key)
+            return
+        self._schedule.remove(key)
+        self._reconciler.forget(key)
+        for canary in self._canaries.all():
+            self._schedule.wake(canary.key)  # what it claimed may be theirs now
+
+    def _wake_concerned(self, resource: Resource) -> Listener:
+        def changed(namespace: str, name: str, document: Document | None) -> None:
+            for key in concerned(self._canaries.all(), resource, (namespace, name), document):
+                self._schedule.wake(key)
+
+        return changed
+
+
+class _NoPrometheus:
+    """Implements `controller.ports.Evidence` where no Prometheus was named: nothing can be judged."""
+
+    def ask(self, queries: Sequence[Query], at: dt.datetime) -> Mapping[str, Answer]:  # noqa: ARG002
+        return dict.fromkeys(
+            (query.id for query in queries),
+            Failure("no Prometheus is configured: set CROSSFADE_PROMETHEUS_URL"),
+        )
+
+
+def _evidence(settings: Settings) -> Evidence:
+    if settings.prometheus_url is None:
+        _log.warning(
+            "prometheus.absent", detail="CROSSFADE_PROMETHEUS_URL is not set: every rollout will hold"
+        )
+        return _NoPrometheus()
+    return Prometheus(settings.prometheus_url, settings.prometheus_timeout)
+
+
+@contextlib.contextmanager
+def _signalled(stop: threading.Event) -> Iterator[None]:
+    """Set `stop` on the first SIGTERM or SIGINT; the second one does what it always does."""
+    known = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def heed(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        for number, handler in known.items():
+            signal.signal(number, handler)
+
+    for number in known:
+        signal.signal(number, heed)
+    try:
+        yield
+    finally:
+        for number, handler in known.items():
+            signal.signal(number, handler)
