@@ -1,6 +1,6 @@
 """Puts answers into the form that the client asked for: plain JSON, a table for kubectl, or metadata alone.
 
-Protobuf is not spoken. Clients offer it together with JSON and take what they are given.
+Protobuf is never written. Clients offer it together with JSON and take what they are given.
 """
 
 from __future__ import annotations
@@ -33,6 +33,14 @@ def send(found: Json, status: int = 200, media_type: str = "application/json") -
     """Return an answer with a JSON body."""
     body = json.dumps(found, separators=(",", ":")).encode()
     return web.Response(body=body, status=status, headers={"Content-Type": media_type})
+
+
+def refuse(error: ApiError) -> web.Response:
+    """Return a refusal."""
+    answer = send(error.status(), error.code)
+    if (seconds := error.details.get("retryAfterSeconds")) is not None:
+        answer.headers["Retry-After"] = str(seconds)
+    return answer
 
 
 def send_discovery(request: web.Request, aggregated: Object, plain: Object) -> web.Response:

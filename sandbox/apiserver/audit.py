@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandbox.apiserver.api import Clock, Write
-    from sandbox.apiserver.requests import Address
+    from sandbox.apiserver.requests import Call
 
 
 class Audit:
@@ -62,11 +62,9 @@ class Counts:
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str, str]] = Counter()
 
-    def add(self, user_agent: str, verb: str, place: Address) -> None:
+    def add(self, call: Call) -> None:
         """Count a request."""
-        resource = f"{place.plural}.{place.group}" if place.group else place.plural
-        part = f"/{place.subresource}" if place.subresource else ""
-        self._counts[user_agent, verb, resource + part] += 1
+        self._counts[call.user_agent, call.verb, call.resource] += 1
 
     def routes(self) -> list[web.RouteDef]:
         """Return the paths to read and reset the counts."""

@@ -111,7 +111,7 @@ def invalid(resource: Resource, name: str, found: Sequence[FieldError]) -> ApiEr
 
 
 def patch_failed(why: str) -> ApiError:
-    """A patch that does not fit the object: a test that fails, a path that is missing."""
+    """Refuse a patch that does not fit: a test that fails, a path that is missing."""
     message = "the server rejected our request due to an error in our request"
     cause = {"reason": "UnexpectedServerResponse", "message": why}
     return ApiError(422, "Invalid", message, {"causes": [cause]})
@@ -139,7 +139,7 @@ def no_such_path() -> ApiError:
 
 
 def unsupported_media_type(found: str, accepted: Sequence[str]) -> ApiError:
-    """A body in a form that is not understood here."""
+    """Refuse a body in a form that is not understood here."""
     message = (
         f"the body of the request was in an unknown format ({found}) - accepted media types include: "
         + ", ".join(accepted)

@@ -1,4 +1,4 @@
-"""What happens around every request: it is counted, and what goes wrong is answered with a Status."""
+"""What happens around every request: it is counted, and it is answered even when something goes wrong."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from sandbox.apiserver import answers, requests
+from sandbox.apiserver import answers
 from sandbox.apiserver.errors import ApiError, method_not_allowed, no_such_path
+from sandbox.apiserver.requests import call
 
 
 if TYPE_CHECKING:
@@ -22,9 +23,8 @@ def counting(counts: Counts) -> Middleware:
 
     @web.middleware
     async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if place := requests.address(request.path):
-            verb = requests.verb(request.method, place, request.query)
-            counts.add(request.headers.get("User-Agent", ""), verb, place)
+        if found := call(request.method, request.path, request.query, request.headers):
+            counts.add(found)
         return await handler(request)
 
     return count
@@ -35,6 +35,8 @@ async def answering_errors(request: web.Request, handler: Handler) -> web.Stream
     """Answer refusals, and our own mistakes, as clients expect them."""
     try:
         return await handler(request)
+    except ConnectionError:
+        raise
     except ApiError as refusal:
         error = refusal
     except web.HTTPNotFound:
@@ -46,4 +48,4 @@ async def answering_errors(request: web.Request, handler: Handler) -> web.Stream
     except Exception as mistake:  # noqa: BLE001  # one bad request must not end the server
         traceback.print_exception(mistake)
         error = ApiError(500, "InternalError", f"Internal error occurred: {mistake!r}")
-    return answers.send(error.status(), error.code)
+    return answers.refuse(error)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import yaml
 
+from sandbox.apiserver import protobuf
 from sandbox.apiserver.admission import Options
 from sandbox.apiserver.api import Deletion
-from sandbox.apiserver.documents import Json, dig
+from sandbox.apiserver.documents import Json, Object, dig
 from sandbox.apiserver.errors import ApiError, bad_request, unsupported_media_type
 
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_ONE = re.compile(r"(?:^|,)metadata\.name==?([^,]+)")  # a list or watch of one object
 _JSON_TYPES = ("", "application/json", "application/octet-stream", "text/plain")
 
 
@@ -32,6 +35,33 @@ class Address:
     namespace: str = ""
     name: str = ""
     subresource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a request is about, for those who count it or let it fail."""
+
+    verb: str
+    resource: str  # with its group and subresource, e.g. "deployments.apps/status"
+    namespace: str
+    name: str
+    user_agent: str
+
+
+def call(method: str, path: str, parameters: Mapping[str, str], headers: Mapping[str, str]) -> Call | None:
+    """Return what a request is about, None if it is not about a resource."""
+    place = address(path)
+    if place is None:
+        return None
+    resource = f"{place.plural}.{place.group}" if place.group else place.plural
+    selected = _ONE.search(parameters.get("fieldSelector", ""))
+    return Call(
+        verb=verb(method, place, parameters),
+        resource=f"{resource}/{place.subresource}" if place.subresource else resource,
+        namespace=place.namespace,
+        name=place.name or (selected[1] if selected else ""),
+        user_agent=headers.get("User-Agent", ""),
+    )
 
 
 def address(path: str) -> Address | None:
@@ -66,9 +96,9 @@ def verb(method: str, place: Address, parameters: Mapping[str, str]) -> str:
     return verbs.get(method, method.lower())
 
 
-def options(parameters: Mapping[str, str], user_agent: str) -> Options:
+def options(parameters: Mapping[str, str], user_agent: str, dry_run: str = "") -> Options:
     """Return how a write was asked for; raises 422 for a dryRun that is not "All"."""
-    dry_run = parameters.get("dryRun", "")
+    dry_run = dry_run or parameters.get("dryRun", "")
     if dry_run not in ("", "All"):
         message = f'dryRun: Unsupported value: "{dry_run}": supported values: "All"'
         raise ApiError(422, "Invalid", message)
@@ -81,9 +111,8 @@ def options(parameters: Mapping[str, str], user_agent: str) -> Options:
     )
 
 
-def deletion(body: Json, parameters: Mapping[str, str], fallback: str) -> Deletion:
+def deletion(asked: Object, parameters: Mapping[str, str], fallback: str) -> Deletion:
     """Return what a delete asks for; ``fallback`` is the resource's own propagation policy."""
-    asked = body if isinstance(body, dict) else {}
     seconds = asked.get("gracePeriodSeconds", parameters.get("gracePeriodSeconds"))
     orphan = "Orphan" if asked.get("orphanDependents") else ""
     return Deletion(
@@ -106,6 +135,8 @@ def body(raw: bytes, media_type: str) -> tuple[Json, list[str]]:
             return yaml.safe_load(raw), []
         except yaml.YAMLError as error:
             raise bad_request(f"the body is not YAML: {error}") from error
+    if media_type == protobuf.MEDIA_TYPE:
+        return protobuf.read(raw), []
     if media_type in _JSON_TYPES or media_type.endswith("+json"):
         return _json(raw)
     raise unsupported_media_type(media_type, ["application/json", "application/yaml"])

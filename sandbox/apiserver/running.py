@@ -15,6 +15,8 @@ from sandbox.apiserver.api import Api, Clock, Target
 from sandbox.apiserver.audit import Audit, Counts
 from sandbox.apiserver.builtin import built_in
 from sandbox.apiserver.collector import Collector
+from sandbox.apiserver.faulting import fault_routes, faulting
+from sandbox.apiserver.faults import Faults
 from sandbox.apiserver.journal import SqliteJournal
 from sandbox.apiserver.middleware import answering_errors, counting
 from sandbox.apiserver.resources import Register
@@ -49,12 +51,13 @@ async def start(settings: Settings, clock: Clock) -> AsyncIterator[web.Applicati
         audit = stack.enter_context(contextlib.closing(Audit(settings.audit, clock)))
         api = Api(store, register, clock, audit.record)
         _create_namespaces(api)
-        server, counts = Server(api), Counts()
+        server, counts, faults = Server(api), Counts(), Faults()
         collecting = asyncio.create_task(Collector(api).run())
         app = web.Application(
-            middlewares=[counting(counts), answering_errors], client_max_size=64 * 1024 * 1024
+            middlewares=[counting(counts), answering_errors, faulting(faults)],
+            client_max_size=64 * 1024 * 1024,
         )
-        app.add_routes([*counts.routes(), *server.routes()])
+        app.add_routes([*counts.routes(), *fault_routes(faults, server.watches), *server.routes()])
         app.on_shutdown.append(server.shut_down)
         try:
             yield app

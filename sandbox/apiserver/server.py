@@ -21,6 +21,7 @@ from sandbox.apiserver import (
 from sandbox.apiserver.admission import timestamp
 from sandbox.apiserver.api import APPLY, Api, Target, patch_document
 from sandbox.apiserver.errors import ApiError
+from sandbox.apiserver.faulting import WATCH_FAULT, end
 from sandbox.apiserver.selectors import selector
 from sandbox.apiserver.watching import Watch
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sandbox.apiserver.admission import Options
     from sandbox.apiserver.api import Deletion
     from sandbox.apiserver.documents import Json, Object
+    from sandbox.apiserver.requests import Call
     from sandbox.apiserver.resources import Resource, ScalePaths
     from sandbox.apiserver.selectors import Predicate
 
@@ -48,11 +50,11 @@ _VERSION = {
 
 
 class Server:
-    """Answers Kubernetes requests from one Api; ``watches`` are those that are open now."""
+    """Answers Kubernetes requests from one Api; ``watches`` are open now, each with what it was asked for."""
 
     def __init__(self, api: Api) -> None:
         self.api = api
-        self.watches: set[Watch] = set()
+        self.watches: dict[Watch, Call] = {}
         self._documents: dict[tuple[int, str, str], Object] = {}
         self._revision = timestamp(api.clock())
 
@@ -184,17 +186,19 @@ class Server:
         return self._shown(request, target.resource, found, status=201 if new else 200)
 
     def _delete(self, request: web.Request, target: Target, raw: bytes) -> web.Response:
-        asked = self._deletion(request, target, raw)
-        found, gone = self.api.delete(target, asked, self._options(request))
+        deletion, options = self._deletion(request, target, raw)
+        found, gone = self.api.delete(target, deletion, options)
         return answers.send(_deleted(target, found) if gone else found)
 
     def _delete_all(self, request: web.Request, target: Target, raw: bytes) -> web.Response:
-        asked = self._deletion(request, target, raw)
+        if target.resource.namespaced and not target.namespace:
+            raise errors.method_not_allowed(request.method)
+        deletion, options = self._deletion(request, target, raw)
         doomed = [each for each in self._objects(target) if self._wanted(request, target)(each)]
         for each in doomed:
             place = Target(target.resource, documents.namespace_of(each), documents.name_of(each))
             with contextlib.suppress(ApiError):  # it went by itself
-                self.api.delete(place, asked, self._options(request))
+                self.api.delete(place, deletion, options)
         return answers.send(listing.collection(target.resource, doomed, str(self.api.store.version)))
 
     def _list(self, request: web.Request, target: Target) -> web.Response:
@@ -202,34 +206,27 @@ class Server:
         return answers.send(answers.listed(request, target.resource, page, self.api.clock()))
 
     async def _watch(self, request: web.Request, target: Target) -> web.StreamResponse:
-        asked = request.query
-        bookmarks = asked.get("allowWatchBookmarks") in ("1", "true")
-        watch = Watch(self.api.store, target.resource, target.namespace, self._wanted(request, target))
+        asked, resource = request.query, target.resource
         answers.form(request)  # an unknown one is refused before the stream begins
+        bookmarks = asked.get("allowWatchBookmarks") in ("1", "true")
+        initial = asked.get("sendInitialEvents") in ("1", "true")
+        watch = Watch(self.api.store, resource, target.namespace, self._wanted(request, target))
+        if fault := request.get(WATCH_FAULT):
+            end(watch, fault)
+        watch.start(asked.get("resourceVersion", ""), initial=initial, bookmarks=bookmarks)
+        if watched := requests.call(request.method, request.path, asked, request.headers):
+            self.watches[watch] = watched
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
-        try:
-            watch.start(
-                asked.get("resourceVersion", ""),
-                initial=asked.get("sendInitialEvents") in ("1", "true"),
-                bookmarks=bookmarks,
-            )
-        except ApiError as error:
-            await response.prepare(request)
-            await response.write(answers.line({"type": "ERROR", "object": error.status()}))
-            return response
-        self.watches.add(watch)
         seconds = float(asked.get("timeoutSeconds") or _LONGEST_WATCH)
         try:
             await response.prepare(request)
             async for event in watch.events(seconds, bookmarks=bookmarks):
-                await response.write(
-                    answers.line(answers.told(request, target.resource, event, self.api.clock()))
-                )
+                await response.write(answers.line(answers.told(request, resource, event, self.api.clock())))
         except ConnectionError:
             pass  # the client has seen enough
         finally:
-            self.watches.discard(watch)
+            self.watches.pop(watch, None)
             watch.stop()
         return response
 
@@ -248,9 +245,13 @@ class Server:
     def _options(self, request: web.Request) -> Options:
         return requests.options(request.query, request.headers.get("User-Agent", ""))
 
-    def _deletion(self, request: web.Request, target: Target, raw: bytes) -> Deletion:
+    def _deletion(self, request: web.Request, target: Target, raw: bytes) -> tuple[Deletion, Options]:
         fallback = "Orphan" if target.resource.qualified == "jobs.batch" else "Background"
-        return requests.deletion(requests.body(raw, "application/json")[0], request.query, fallback)
+        body, _ = requests.body(raw, request.content_type)
+        asked = body if isinstance(body, dict) else {}
+        dry_run = documents.dig(asked, "dryRun", 0, default="")
+        options = requests.options(request.query, request.headers.get("User-Agent", ""), dry_run)
+        return requests.deletion(asked, request.query, fallback), options
 
     def _body(self, request: web.Request, target: Target, raw: bytes) -> Json:
         found, repeated = requests.body(raw, request.content_type if raw else "")

@@ -102,11 +102,6 @@ class Store:
             raise gone(f"too old resource version: {version} ({self._forgotten})")
         return [event for event in self._history if event.version > version]
 
-    def forget(self) -> None:
-        """Forget the past, as compaction does: watches from an earlier version are answered 410."""
-        self._history.clear()
-        self._forgotten = self.version
-
     def listen(self, listener: Listener) -> None:
         """Call ``listener`` with every event from now on."""
         self._listeners.add(listener)

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from sandbox.apiserver.api import present
-from sandbox.apiserver.errors import gone
+from sandbox.apiserver.errors import ApiError
 
 
 if TYPE_CHECKING:
@@ -27,13 +27,12 @@ class Watch:
     def __init__(self, store: Store, resource: Resource, namespace: str, wanted: Predicate) -> None:
         self.resource = resource
         self.namespace = namespace
-        self.name = ""
         self._store = store
         self._wanted = wanted
         self._queue: asyncio.Queue[Object | None] = asyncio.Queue()
 
     def start(self, version: str, *, initial: bool, bookmarks: bool) -> None:
-        """Begin after ``version`` ("" and "0": with what there is now); raises 410 if that is too old.
+        """Begin after ``version``, or with what there is now if it is "" or "0"; expire if it is too old.
 
         ``initial`` asks for what there is now in any case, and for a bookmark at its end.
         """
@@ -45,7 +44,12 @@ class Watch:
             if initial and bookmarks:
                 self._queue.put_nowait(self._bookmark(ends_initial=True))
         else:
-            for event in self._store.since(int(version)):
+            try:
+                missed = self._store.since(int(version))
+            except ApiError as error:
+                self.expire(error)
+                return
+            for event in missed:
                 self._hear(event)
         self._store.listen(self._hear)
 
@@ -54,10 +58,9 @@ class Watch:
         self._store.unlisten(self._hear)
         self._queue.put_nowait(None)
 
-    def expire(self) -> None:
-        """End as a watch ends whose past was forgotten: with an ERROR event that says 410."""
-        status = gone(f"too old resource version: {self._store.version}").status()
-        self._queue.put_nowait({"type": "ERROR", "object": status})
+    def expire(self, error: ApiError) -> None:
+        """End with an ERROR event, as a watch ends whose past was forgotten."""
+        self._queue.put_nowait({"type": "ERROR", "object": error.status()})
         self.stop()
 
     async def events(self, seconds: float, *, bookmarks: bool) -> AsyncIterator[Object]:
