@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, Self
 import tenacity
 import urllib3
 from kubernetes import client as kube_client
+from kubernetes import config as kube_config
 
 from controller.errors import Unavailable
 from controller.kube.answers import Passing, parsed, reason, refusal, shortened
@@ -59,6 +60,8 @@ class Limits:
     attempts: int = 4
     total: float = 20.0
     """No attempt begins later than this."""
+    pause: float = 0.3
+    """Before the second attempt at most, unless the server asks for another time; then ever longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +236,18 @@ class Cluster:
             retry=tenacity.retry_if_exception_type(Passing),
             stop=tenacity.stop_after_attempt(self._limits.attempts)
             | tenacity.stop_before_delay(self._limits.total),
-            wait=_pause,
+            wait=self._pause,
             reraise=True,
         )
         return retrying(self._once, call, content)
+
+    def _pause(self, state: tenacity.RetryCallState) -> float:
+        """Wait as long as the server asks, else ever longer and never in step with others; seconds."""
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, Passing) and error.retry_after is not None:
+            return error.retry_after
+        longest = self._limits.pause * 2.0 ** (state.attempt_number - 1)
+        return random.uniform(longest / 2, longest)  # noqa: S311  # no secret
 
     def _once(self, call: Call, content: _Content) -> Document:
         response = self._answer(call, content, self._limits.read)
@@ -261,6 +272,8 @@ class Cluster:
             raise Unavailable(
                 f"{call}: cannot reach {self.server}: {shortened(str(error.reason))}"
             ) from error
+        except (kube_config.ConfigException, OSError) as error:  # a token that cannot be renewed
+            raise Unavailable(f"{call}: no credentials: {shortened(str(error))}") from error
         finally:
             self._on_request(call.verb, str(call.resource), status)
 
@@ -281,14 +294,6 @@ class Cluster:
             method, url, sent_headers, body, _request_timeout=timeout
         ).response
         return response
-
-
-def _pause(state: tenacity.RetryCallState) -> float:
-    """Wait as long as the server asks, else ever longer and never in step with others; seconds."""
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, Passing) and error.retry_after is not None:
-        return error.retry_after
-    return random.uniform(0.1, 0.2) * 2.0**state.attempt_number  # noqa: S311  # no secret
 
 
 def _named(name: str | None) -> dict[str, str]:

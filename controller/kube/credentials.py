@@ -7,11 +7,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import yaml
 from kubernetes import client as kube_client
 from kubernetes import config as kube_config
 
 from controller.errors import Unavailable
 from controller.kube.answers import shortened
+
+
+_UNREADABLE = (
+    kube_config.ConfigException,
+    yaml.YAMLError,
+    OSError,
+    AttributeError,  # these four: the loader looks into whatever the file holds
+    LookupError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,7 @@ def login(kubeconfig: str | None, context: str | None) -> Login:
 def _readable(what: str) -> Iterator[None]:
     try:
         yield
-    except (kube_config.ConfigException, OSError, ValueError, LookupError, TypeError) as error:
+    except _UNREADABLE as error:
         raise Unavailable(f"{what}: {shortened(str(error))}") from error
 
 
