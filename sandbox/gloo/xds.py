@@ -107,13 +107,14 @@ class Publisher:
         changed = {name for name, host in wanted.items() if before.get(name) != host}
         taken = {name: host for name, host in before.items() if name in wanted}
         refused = set()
+        self._taken(taken)
         for name in sorted(changed):  # one at a time, so that only the guilty ones are refused
             attempt = {**taken, name: wanted[name]}
             if self._taken(attempt):
                 taken = attempt
             else:
                 refused.add(name)
-        self._taken(taken)
+                self._taken(taken)
         return refused
 
     def _taken(self, hosts: Mapping[str, Document]) -> bool:

@@ -1,0 +1,1 @@
+"""What runs workloads: Deployments, Jobs and Services become Pods that are local processes."""
