@@ -14,6 +14,10 @@ from controller.rollout.moves import Form
 from controller.rollout.observation import Routes, Workload
 
 
+ANNOTATION = "crossfade.dev/command"
+"""Holds an order to the controller: JSON with do, by, reason and id."""
+
+
 class Key(NamedTuple):
     """The name of a Canary; all that a scheduled job carries."""
 

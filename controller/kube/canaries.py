@@ -11,8 +11,7 @@ from controller.errors import Conflict, NotFound
 from controller.kube.client import Cluster
 from controller.kube.resources import CANARIES, Document
 from controller.kube.watch import Watched
-from controller.ports import CanaryObject, Key
-from controller.reconcile import ANNOTATION
+from controller.ports import ANNOTATION, CanaryObject, Key
 
 
 FINALIZER = "crossfade.dev/routes"
