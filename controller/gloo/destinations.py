@@ -85,7 +85,7 @@ def divide(action: Action, target: Target, percent: Mapping[str, int]) -> dict[s
     """
     entries = _divided(entries_of(action), target, percent)
     rest = {key: value for key, value in action.items() if key not in {"single", "multi"}}
-    if len(entries) == 1 and len(percent) == 1 and entries[0].keys() <= {"destination", "weight"}:
+    if len(entries) == 1 and entries[0].keys() <= {"destination", "weight"}:
         return {**rest, "single": entries[0]["destination"]}
     return {**rest, "multi": {**(action.get("multi") or {}), "destinations": entries}}
 
@@ -120,7 +120,7 @@ def _arranged(
 ) -> list[tuple[str | None, Entry]]:
     """Pair every entry with its version; where others than the wanted ones are found, ours are replaced."""
     pairs = list(zip(versions, entries, strict=True))
-    ours = {version: entry for version, entry in reversed(pairs) if version is not None}
+    ours = {version: entry for version, entry in pairs if version is not None}
     if sorted(version for version in versions if version is not None) == sorted(wanted):
         return pairs
     first = next(at for at, version in enumerate(versions) if version is not None)
