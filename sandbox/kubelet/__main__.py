@@ -1,6 +1,6 @@
 """The kubelet stand-in as a process, with the controllers of Deployments, Jobs and Services.
 
-`python -m sandbox.kubelet --kubeconfig FILE --dir FOLDER --pods 127.1.2.0/24`, against any API server.
+`python -m sandbox.kubelet --kubeconfig FILE --dir FOLDER --pods 127.1.2.0/24 --targets FILE`, on any server.
 """
 
 import argparse
@@ -34,7 +34,7 @@ async def run(options: argparse.Namespace) -> None:
         loop.call_soon_threadsafe(changed.set)
 
     mirror = Mirror(kube, RESOURCES, wake)
-    host = Host(clock.now, options.dir, options.drain, changed.set)
+    host = Host(clock.now, options.dir, options.targets, options.drain, changed.set)
     agent = Agent(kube, mirror, Addresses(options.pods), host)
     mirror.start()
     while not stopping.cancelled():
@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--dir", type=Path, required=True, help="where pods' output goes")
     parser.add_argument("--pods", required=True, help="the loopback network of the pods' addresses")
+    parser.add_argument("--targets", type=Path, required=True, help="what Prometheus is to scrape, kept here")
     parser.add_argument("--drain", type=float, default=2.0, help="seconds between unready and SIGTERM")
     parser.add_argument("--ready-file", type=Path, help="written once the first look is over")
     options = parser.parse_args()

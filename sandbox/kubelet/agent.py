@@ -37,7 +37,9 @@ from sandbox.kubelet.pods import (
     terminating,
 )
 from sandbox.kubelet.services import endpoint_slice, slice_name
+from sandbox.kubelet.targets import targets
 from sandbox.mirror import Mirror
+from sandbox.process import write_atomically
 
 
 RESOURCES = (DEPLOYMENTS, JOBS, PODS, SERVICES, ENDPOINT_SLICES)
@@ -65,6 +67,7 @@ class Agent:
         await self._drive_jobs()
         self._run_pods()
         statuses = self._statuses()
+        self._write_targets(statuses)
         await self._write_slices(statuses)
         await self._write_pods(statuses)
         await self._write_owners()
@@ -127,6 +130,11 @@ class Agent:
             status = status_of(pod, container.life, now) if container else pod.get("status") or {}
             result[key] = {**pod, "status": status}
         return result
+
+    def _write_targets(self, pods: dict[Key, Document]) -> None:
+        path, text = self._host.targets, targets(pods.values())
+        if not path.exists() or path.read_text() != text:
+            write_atomically(path, text)
 
     async def _write_slices(self, pods: dict[Key, Document]) -> None:
         present = self._mirror.objects(ENDPOINT_SLICES)

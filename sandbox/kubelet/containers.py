@@ -28,6 +28,7 @@ class Host:
 
     clock: Clock
     logs: Path
+    targets: Path
     drain: float
     changed: Callable[[], None]
 
