@@ -126,14 +126,15 @@ def workload_of(document: Document, version: str) -> Workload:
     Ready pods are those that certainly run this very template: a Deployment does not
     say which of its pods are ready, so pods of older templates are taken off.
     """
-    metadata, spec = document["metadata"], document["spec"]
+    metadata, spec, status = document["metadata"], document["spec"], document.get("status") or {}
     return Workload(
         name=metadata["name"],
         version=version,
         hash=hash_of(spec["template"]),
         created_at=dt.datetime.fromisoformat(metadata["creationTimestamp"]),
         wanted=spec.get("replicas", 1),
-        ready=_ready(metadata.get("generation", 0), document.get("status") or {}),
+        ready=_ready(status),
+        counted=status.get("observedGeneration", 0) >= metadata.get("generation", 0),
     )
 
 
@@ -143,9 +144,6 @@ def hash_of(template: dict[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def _ready(generation: int, status: dict[str, Any]) -> int:
-    if status.get("observedGeneration", 0) < generation:
-        return 0  # the numbers are about an older template
-    outdated: int = status.get("replicas", 0) - status.get("updatedReplicas", 0)
-    ready: int = status.get("readyReplicas", 0)
-    return max(0, ready - outdated)
+def _ready(status: dict[str, int]) -> int:
+    outdated = max(0, status.get("replicas", 0) - status.get("updatedReplicas", 0))
+    return max(0, status.get("readyReplicas", 0) - outdated)
