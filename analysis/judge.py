@@ -1,0 +1,161 @@
+"""Good enough, bad, or not known: readings in, one verdict out.
+
+Requests are counted in blocks of at least `minRequests`. A block fails as soon as
+it holds more bad requests than a whole block may, since waiting for the rest
+could only hurt more users; it passes when it is full. `failureLimit` failures in
+a row are harm. What was not measured is neither a pass nor a failure.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import replace
+
+from analysis.readings import Counts, MetricReading, NoData, Number
+from analysis.samples import Failure
+from analysis.verdict import Judgement
+from config.canary import Analysis, HistogramMetric, Metric, QueryMetric, RatioMetric
+from config.quantities import format_share
+from config.status import MetricStatus, Verdict
+
+
+def judge(
+    analysis: Analysis,
+    memory: tuple[MetricStatus, ...],
+    readings: Mapping[str, MetricReading],
+    at: dt.datetime,
+) -> Judgement:
+    """Weigh one evaluation together with what `memory` holds of the earlier ones.
+
+    Args:
+        memory: The metrics of the previous judgement, in any order; a metric that is not there starts afresh.
+        readings: By metric name.
+
+    """
+    known = {metric.name: metric for metric in memory}
+    metrics = tuple(
+        _judged(
+            metric,
+            known.get(metric.name, MetricStatus(metric.name)),
+            readings[metric.name],
+            analysis.min_requests,
+        )
+        for metric in analysis.metrics
+    )
+    verdict, because = _together(metrics)
+    counted = [reading.candidate for reading in readings.values() if isinstance(reading.candidate, Counts)]
+    return Judgement(
+        verdict=verdict,
+        because=because,
+        metrics=metrics,
+        requests=max((counts.requests for counts in counted), default=0),
+        bad=max((counts.bad for counts in counted), default=0),
+        at=at,
+        answered=not any(isinstance(reading.candidate, Failure) for reading in readings.values()),
+    )
+
+
+def limit_of(metric: Metric) -> str:
+    """Write a metric's limit as people say it: `<= 1%`, `p99 <= 0.5s`, `0.2 .. 0.8`."""
+    match metric:
+        case RatioMetric(max=share):
+            return f"<= {format_share(share)}"
+        case HistogramMetric(max=limit):
+            return f"p{limit.quantile * 100:g} <= {limit.seconds:g}s"
+        case QueryMetric(min=None, max=most):
+            return f"<= {most:g}"
+        case QueryMetric(min=least, max=None):
+            return f">= {least:g}"
+        case QueryMetric(min=least, max=most):
+            return f"{least:g} .. {most:g}"
+
+
+def _together(metrics: tuple[MetricStatus, ...]) -> tuple[Verdict, str]:
+    for verdict in (Verdict.HARMFUL, Verdict.BLIND, Verdict.UNDECIDED):
+        for metric in metrics:
+            if metric.verdict is verdict:
+                return verdict, f"{metric.name}: {metric.message}"
+    return Verdict.SAFE, "every metric is within its limit"
+
+
+def _judged(metric: Metric, memory: MetricStatus, reading: MetricReading, min_requests: int) -> MetricStatus:
+    status = replace(memory, limit=limit_of(metric), query=reading.query, stable_value=_value(reading.stable))
+    match reading.candidate:
+        case Failure(reason=reason):
+            status = replace(status, message=f"Prometheus did not answer: {reason}")
+            return replace(status, verdict=_settled(metric, status, Verdict.BLIND))
+        case NoData(reason=reason):
+            status = replace(status, message=f"no data: {reason}")
+            return replace(status, verdict=_settled(metric, status, Verdict.BLIND))
+        case Number(value=value):
+            status = _by_value(metric, status, value)
+        case Counts() as counts:
+            status = _by_block(metric, status, counts, min_requests)
+    measured = Verdict.SAFE if status.passes and not status.failures else Verdict.UNDECIDED
+    return replace(status, verdict=_settled(metric, status, measured))
+
+
+def _settled(metric: Metric, status: MetricStatus, otherwise: Verdict) -> Verdict:
+    """Harm that was shown stays shown, whatever can be measured now."""
+    return Verdict.HARMFUL if status.failures >= metric.failure_limit else otherwise
+
+
+def _by_value(metric: Metric, status: MetricStatus, value: float) -> MetricStatus:
+    least, most = (metric.min, metric.max) if isinstance(metric, QueryMetric) else (None, None)
+    if most is not None and value > most:
+        return _failed(status, f"value {value:g}, at most {most:g} allowed", value)
+    if least is not None and value < least:
+        return _failed(status, f"value {value:g}, at least {least:g} wanted", value)
+    return _passed(status, f"value {value:g}", value)
+
+
+def _by_block(metric: Metric, status: MetricStatus, counts: Counts, min_requests: int) -> MetricStatus:
+    requests, bad = status.requests + counts.requests, status.bad + counts.bad
+    allowed = _allowed(metric)
+    share = bad / requests if requests else None
+    found = f"{_described(metric, share or 0.0)} ({bad} of {requests} requests)"
+    if bad > allowed * max(requests, min_requests):
+        failed = _failed(status, f"{found}, at most {format_share(allowed)} allowed", share)
+        return replace(failed, requests=0, bad=0)
+    if requests >= min_requests:
+        return replace(_passed(status, found, share), requests=0, bad=0)
+    message = f"{requests} of {min_requests} requests so far" if requests else "no requests yet"
+    if counts.starting:
+        message = "counting starts now"
+    if bad:
+        message = f"{message}, {bad} bad"
+    value = share if share is not None else status.value
+    return replace(status, requests=requests, bad=bad, message=message, value=value)
+
+
+def _passed(status: MetricStatus, message: str, value: float | None) -> MetricStatus:
+    return replace(status, passes=status.passes + 1, failures=0, message=message, value=value)
+
+
+def _failed(status: MetricStatus, message: str, value: float | None) -> MetricStatus:
+    return replace(status, failures=status.failures + 1, message=message, value=value)
+
+
+def _allowed(metric: Metric) -> float:
+    match metric:
+        case RatioMetric(max=share):
+            return share
+        case HistogramMetric(max=limit):
+            return 1 - limit.quantile
+        case QueryMetric():
+            return 0.0
+
+
+def _described(metric: Metric, share: float) -> str:
+    if isinstance(metric, HistogramMetric):
+        return f"{format_share(share)} slower than {metric.max.seconds:g}s"
+    return f"{format_share(share)} bad"
+
+
+def _value(reading: Counts | Number | NoData | Failure) -> float | None:
+    match reading:
+        case Counts(requests=requests, bad=bad):
+            return bad / requests if requests else None
+        case Number(value=value):
+            return value
+        case NoData() | Failure():
+            return None
