@@ -12,17 +12,28 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
-from analysis.counters import Baseline
-from analysis.judge import count, judge
 
+from analysis.counters import Baseline
+from analysis.judge import judge
 from analysis.queries import Query, Subject, queries_for
+from analysis.readings import count
 from analysis.verdict import Judgement
 from config.canary import CanarySpec
 from config.load import load_spec
 from config.problems import SpecError
 from config.status import Held, HeldReason, Phase, Status, load_status
 from controller.errors import Conflict, EdgeError, Refused
-from controller.ports import Canaries, CanaryObject, Clock, Events, Evidence, Key, RouteObjects, Workloads
+from controller.ports import (
+    ANNOTATION,
+    Canaries,
+    CanaryObject,
+    Clock,
+    Events,
+    Evidence,
+    Key,
+    RouteObjects,
+    Workloads,
+)
 from controller.report import conditions, event
 from controller.rollout.decide import decide, refuse
 from controller.rollout.form import intended_form
@@ -38,7 +49,6 @@ from controller.rollout.observation import Command, Do, Observation
 from controller.rollout.situation import Decision
 
 
-ANNOTATION = "crossfade.dev/command"
 ATTEMPTS = 3
 """How often a tick starts again because the Canary changed under it."""
 RETRY = dt.timedelta(seconds=2)
@@ -100,8 +110,7 @@ class Reconciler:
             seen = replace(self._observe(canary, spec, status, problem), judgement=judgement)
             decision = decide(spec, status, seen)
             woken = self._carry_out(canary, spec, seen, decision)
-            if baseline is not None:
-                self._baselines[canary.key] = baseline
+            self._baselines[canary.key] = baseline
             return woken
         return self._carry_out(canary, spec, seen, decision)
 
@@ -131,18 +140,18 @@ class Reconciler:
             finalizer=bool(canary.finalizers),
         )
 
-    def _weigh(self, key: Key, spec: CanarySpec, status: Status) -> tuple[Judgement, Baseline | None]:
+    def _weigh(self, key: Key, spec: CanarySpec, status: Status) -> tuple[Judgement, Baseline]:
         now = self.clock.now()
         queries = queries_for(spec.analysis, _subject(key, spec, status, now))
-        before = self._baselines.get(key) or self._recovered(queries, status)
-        baseline, readings = count(spec.analysis, before, self.evidence.ask(queries, now))
+        before = self._baseline(key, queries, status)
+        baseline, readings = count(spec.analysis, before, queries, self.evidence.ask(queries, now))
         return judge(spec.analysis, status.metrics, readings, now), baseline
 
-    def _recovered(self, queries: tuple[Query, ...], status: Status) -> Baseline | None:
-        """Ask Prometheus for the counters of the last evaluation, which another process made."""
+    def _baseline(self, key: Key, queries: tuple[Query, ...], status: Status) -> Baseline | None:
+        """Give the counters of the last evaluation; if another process made it, Prometheus still knows them."""
         if status.evaluated_at is None:
             return None
-        return Baseline.of(self.evidence.ask(queries, status.evaluated_at))
+        return self._baselines.get(key) or Baseline.of(self.evidence.ask(queries, status.evaluated_at))
 
     def _carry_out(
         self, canary: CanaryObject, spec: CanarySpec, seen: Observation, decision: Decision
