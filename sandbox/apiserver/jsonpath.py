@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 _STEP = re.compile(
-    r"""\.(?P<field>(?:[\w-]|\\.)+)
+    r"""\.(?P<field>(?:[\w/-]|\\.)+)
       | \['(?P<quoted>[^']+)'\]
       | \[(?P<index>-?\d+)\]
       | (?P<all>\[\*\]|\.\*)

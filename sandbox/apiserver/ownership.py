@@ -134,11 +134,11 @@ def _unversioned(found: Object) -> Object:
 
 
 def _abandoned(paths: frozenset[Path] | set[Path], others: _Holdings) -> list[Path]:
-    """Return what nobody owns any more, deepest first; an item stays while someone owns a part of it."""
+    """Return what nobody owns any more, items before their parts; an item with an owned part stays."""
     owned = {
         path[:n] for holding in others.values() for path in holding.fields for n in range(1, len(path) + 1)
     }
-    return sorted((path for path in paths if path not in owned), key=len, reverse=True)
+    return sorted((path for path in paths if path not in owned), key=len)
 
 
 def _contested(

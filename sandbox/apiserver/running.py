@@ -47,10 +47,10 @@ async def start(settings: Settings, clock: Clock) -> AsyncIterator[web.Applicati
     with contextlib.ExitStack() as stack:
         store = Store(_journal(settings, stack))
         register = Register(built_in())
-        _follow_definitions(store, register)
+        follow_definitions(store, register)
         audit = stack.enter_context(contextlib.closing(Audit(settings.audit, clock)))
         api = Api(store, register, clock, audit.record)
-        _create_namespaces(api)
+        create_namespaces(api)
         server, counts, faults = Server(api), Counts(), Faults()
         collecting = asyncio.create_task(Collector(api).run())
         app = web.Application(
@@ -74,7 +74,7 @@ def _journal(settings: Settings, stack: contextlib.ExitStack) -> SqliteJournal |
     return stack.enter_context(contextlib.closing(SqliteJournal(settings.data / "objects.sqlite")))
 
 
-def _follow_definitions(store: Store, register: Register) -> None:
+def follow_definitions(store: Store, register: Register) -> None:
     """Serve what the CustomResourceDefinitions in the store declare, now and after every change."""
 
     def follow(event: Event) -> None:
@@ -90,7 +90,8 @@ def _follow_definitions(store: Store, register: Register) -> None:
     store.listen(follow)
 
 
-def _create_namespaces(api: Api) -> None:
+def create_namespaces(api: Api) -> None:
+    """Create the namespaces that every cluster has."""
     resource = api.register.find("", "v1", "namespaces")
     assert resource is not None  # noqa: S101  # it is built in
     for name in _NAMESPACES:

@@ -39,8 +39,8 @@ class ApiServer:
         """Start it and wait until it answers."""
         self.kubeconfig.unlink(missing_ok=True)
         listen = self.url.removeprefix("http://") or "127.0.0.1:0"
-        arguments = ["--listen", listen, "--data", self.folder / "data", "--audit", self.audit]
-        command = [sys.executable, "-m", "sandbox.apiserver", *arguments, "--kubeconfig", self.kubeconfig]
+        command: list[str | Path] = [sys.executable, "-m", "sandbox.apiserver", "--listen", listen]
+        command += ["--data", self.folder / "data", "--audit", self.audit, "--kubeconfig", self.kubeconfig]
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603  # our own
         deadline = time.monotonic() + _START_SECONDS
