@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 
-from config.status import HeldReason, Phase, Status
+from config.status import HeldReason, Phase, Retirement, Status
 from controller.rollout import choice
 from controller.rollout.form import intended_form
 from controller.rollout.going_back import beginning
 from controller.rollout.moves import DeleteDeployment, ScaleToZero, SetFinalizer, WriteRoutes
-from controller.rollout.phase import AT_REST
-from controller.rollout.situation import Decision, Situation, readiness
+from controller.rollout.situation import Decision, Situation, readiness, unsettled
 
 
 def adopt(at: Situation) -> Decision | None:
@@ -22,8 +21,8 @@ def adopt(at: Situation) -> Decision | None:
         return at.hold(HeldReason.STALLED, _cannot_tell(at), needs_human=True)
     workload = choice.serving(at.seen.workloads, version)
     if workload is None or workload.ready == 0:
-        what = readiness(workload, f"with version {version}")
-        return at.hold(HeldReason.NOT_READY, f"the routes lead to {version}, but {what}")
+        message = f"stable should be {version}, but {readiness(workload, version)}"
+        return at.hold(HeldReason.NOT_READY, message)
     stable = choice.revision_of(workload)
     status = replace(at.status, phase=Phase.PREPARING, stable=stable, held=None, intended_at=at.seen.now)
     form = intended_form(at.spec, status)
@@ -32,26 +31,23 @@ def adopt(at: Situation) -> Decision | None:
     return Decision(status, None if pinned or form is None else WriteRoutes(form), because)
 
 
-def rest(at: Situation) -> Decision | None:
+def rest(at: Situation) -> Decision:
     """Stay with stable: tidy up, and begin when a new version appears."""
     status = at.status
     if status.phase is Phase.PREPARING and status.candidate is None:
         return _adopted(at)
-    if status.phase not in AT_REST:
-        return None
     if at.seen.finalizer:
-        return Decision(status, SetFinalizer(present=False), status.reason)
+        return Decision(status, SetFinalizer(present=False), status.reason or "nothing is divided any more")
     if at.problem:
         return at.hold(HeldReason.STALLED, at.problem, needs_human=True)
-    left = tuple(each for each in status.retiring if _still_there(at, each.deployment, each.hash))
+    left = tuple(each for each in status.retiring if _still_there(at, each))
     at = replace(at, status=replace(status, retiring=left))
     return _retire(at) or _begin(at) or _serving(at)
 
 
 def _adopted(at: Situation) -> Decision:
     if not at.settled:
-        words = at.problem or at.seen.routes.acceptance_reason or "no answer yet"
-        return at.hold(HeldReason.NOT_ACCEPTED, f"waiting for Gloo to accept the pinned routes ({words})")
+        return unsettled(at)
     return _serving(replace(at, status=replace(at.status, phase=Phase.IDLE, testing=())))
 
 
@@ -72,7 +68,7 @@ def _cannot_tell(at: Situation) -> str:
         return f"spec.workload.selector: no Deployment with pods labelled {selector} and a label {label}"
     shape = at.seen.routes.shape or "all versions"
     return (
-        f"spec.workload.stable: the routes lead to {shape}, and {' and '.join(alive)} are running; "
+        f"spec.workload.stable: the routes lead to {shape}, running: {', '.join(alive)}; "
         f"say which one serves today, for example stable: {alive[0]}"
     )
 
@@ -87,17 +83,26 @@ def _retire(at: Situation) -> Decision | None:
     return Decision(at.status, ScaleToZero(due.deployment, due.hash), f"scaling {due.deployment} to 0")
 
 
-def _still_there(at: Situation, deployment: str, template_hash: str) -> bool:
-    stable = at.status.stable.deployment if at.status.stable else ""
-    return deployment != stable and any(
-        w.name == deployment and w.hash == template_hash and w.wanted > 0 for w in at.seen.workloads
+def _still_there(at: Situation, old: Retirement) -> bool:
+    if at.stable is not None and at.stable.name == old.deployment:
+        return False
+    return any(
+        w.name == old.deployment and w.hash == old.hash and (w.wanted > 0 or old.action == "Delete")
+        for w in at.seen.workloads
     )
 
 
 def _begin(at: Situation) -> Decision | None:
-    wanted, stable = choice.wanted(at.spec, at.seen.workloads), at.status.stable
-    if wanted is None or stable is None or wanted.version == stable.version or at.seen.deleting:
+    wanted = choice.wanted(at.spec, at.seen.workloads)
+    if wanted is None and at.spec.workload.version not in {None, at.stable_version}:
+        missing = f"spec.workload.version: no Deployment runs {at.spec.workload.version}"
+        return at.hold(HeldReason.NOT_READY, f"{missing}; {at.stable_version} serves everybody")
+    if wanted is None or wanted.version == at.stable_version:
         return None
+    if wanted.wanted == 0:
+        return at.hold(
+            HeldReason.NOT_READY, f"{wanted.version} is wanted, but {readiness(wanted, wanted.version)}"
+        )
     if twins := choice.shared_version(at.seen.workloads, wanted.version):
         both = " and ".join(twins)
         message = f"Deployments {both} carry the same version {wanted.version}; a version is one Deployment"
@@ -110,7 +115,7 @@ def _begin(at: Situation) -> Decision | None:
             HeldReason.PAUSED, f"{wanted.version} is there, but releases are paused", needs_human=True
         )
     begun = beginning(at, revision)
-    return Decision(begun, None, f"found {wanted.version} in {wanted.name}; {stable.version} is stable")
+    return Decision(begun, None, f"found {wanted.version} in {wanted.name}; {at.stable_version} is stable")
 
 
 def _rejected(at: Situation, version: str) -> Decision:
@@ -124,13 +129,11 @@ def _rejected(at: Situation, version: str) -> Decision:
 
 
 def _serving(at: Situation) -> Decision:
-    status, workload = _with_stable_as_it_is(at), at.stable
-    version = status.stable.version if status.stable else ""
-    if workload is None or workload.ready == 0:
-        who = status.stable.deployment if status.stable else version
-        at = replace(at, status=status)
-        return at.hold(HeldReason.NOT_READY, f"stable {version} serves, but {readiness(workload, who)}")
-    return Decision(replace(status, held=None), None, f"{version} serves everybody")
+    at = replace(at, status=_with_stable_as_it_is(at))
+    if at.stable is None or at.stable.ready == 0:
+        what = readiness(at.stable, at.stable_version)
+        return at.hold(HeldReason.NOT_READY, f"stable is {at.stable_version}, but {what}", needs_human=True)
+    return Decision(replace(at.status, held=None), None, f"{at.stable_version} serves everybody")
 
 
 def _with_stable_as_it_is(at: Situation) -> Status:

@@ -28,3 +28,11 @@ def shared_version(workloads: tuple[Workload, ...], version: str) -> tuple[str, 
     """Name the live Deployments of one version if there are several: they share a subset."""
     names = sorted(w.name for w in workloads if w.version == version and w.wanted > 0)
     return tuple(names) if len(names) > 1 else ()
+
+
+def releasable(spec: CanarySpec, workloads: tuple[Workload, ...], stable: str) -> Revision | None:
+    """Find the revision that may be released over this stable version: wanted, running, and alone."""
+    workload = wanted(spec, workloads)
+    if workload is None or workload.wanted == 0 or workload.version == stable:
+        return None
+    return None if shared_version(workloads, workload.version) else revision_of(workload)

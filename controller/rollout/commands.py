@@ -26,12 +26,12 @@ def obey(at: Situation) -> tuple[Status, str]:
         case Do.PROMOTE_FULL if at.in_flight:
             return replace(status, hurry=Hurry.FULL, paused=False), f"hurried to the end {signed}"
         case Do.PAUSE:
-            return replace(status, paused=True), f"paused {signed}"
+            return replace(status, paused=True, hurry=Hurry.NO), f"paused {signed}"
         case Do.RESUME:
             return replace(status, paused=False, refusal="", reasserted=0), f"resumed {signed}"
         case Do.RETRY:
             return _retry(at, status, command, signed)
-        case Do.ABORT | Do.APPROVE | Do.PROMOTE | Do.PROMOTE_FULL:
+        case _:
             return status, f"nothing to {command.do} {signed}: no rollout is under way"
 
 

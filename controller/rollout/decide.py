@@ -17,11 +17,14 @@ from controller.rollout.going_on import go_on, step_back
 from controller.rollout.moves import ClearCommand, SetFinalizer, WriteRoutes
 from controller.rollout.observation import Observation
 from controller.rollout.phase import AT_REST, WEIGHED
-from controller.rollout.situation import GRACE, Decision, Situation, soaked_at
+from controller.rollout.situation import GRACE, NEVER, Decision, Situation, soaked_at
 
 
 REASSERTIONS = 3
 """How often the routes are put back before a human is asked."""
+BREATH = dt.timedelta(seconds=2)
+LONG_BREATH = dt.timedelta(seconds=10)
+"""Least and longest time between two attempts to put them back."""
 CALM = dt.timedelta(minutes=10)
 """After this long without a drift the count starts again."""
 
@@ -37,14 +40,14 @@ def decide(spec: CanarySpec, status: Status, seen: Observation) -> Decision:
     obeyed, said = obey(Situation(spec, status, seen))
     at = Situation(spec, _noted(Situation(spec, obeyed, seen)), seen)
     decision = next(found for rule in _RULES if (found := rule(at)) is not None)
-    return _sealed(at, decision, said)
+    return _sealed(at, decision, said, status)
 
 
 def refuse(spec: CanarySpec, status: Status, seen: Observation, words: str) -> Decision | None:
     """Decide after the routes of this status were refused at once; None if there is nothing to take back."""
     at = Situation(spec, status, seen)
     decision = step_back(at, words)
-    return None if decision is None else _sealed(at, decision, "")
+    return None if decision is None else _sealed(at, decision, "", status)
 
 
 def _claimed(at: Situation) -> Decision | None:
@@ -70,24 +73,30 @@ def _deleted(at: Situation) -> Decision | None:
 
 def _reassert(at: Situation) -> Decision | None:
     """Put the routes back a few times, then ask a human; only a rollback is put back without end."""
-    status, routes = at.status, at.seen.routes
+    status, routes = replace(at.status, step_started_at=None), at.seen.routes
     form = intended_form(at.spec, status)
     if form is None or routes.in_form:
         return None
+    at = replace(at, status=status)
     if routes.problem:
         return at.hold(HeldReason.STALLED, routes.problem, needs_human=True)
-    patient = status.phase is Phase.ROLLING_BACK and _long_ago(at, at.spec.analysis.interval)
-    if status.reasserted >= REASSERTIONS and not patient:
+    if status.reasserted >= REASSERTIONS and status.phase is not Phase.ROLLING_BACK:
         message = (
-            f"drift: the routes give {routes.shape}, wanted {_wanted(status)}; put back {REASSERTIONS} times"
+            f"drift: the routes give {routes.shape}, wanted {_wanted(at)}; put back {REASSERTIONS} times"
         )
         return at.hold(HeldReason.DRIFT, message, needs_human=True)
-    again = replace(
-        status, reasserted=status.reasserted + 1, reasserted_at=at.seen.now, step_started_at=None, held=None
-    )
-    return Decision(
-        again, WriteRoutes(form), f"the routes gave {routes.shape}: putting back {_wanted(status)}"
-    )
+    if at.seen.now < _again_at(status):
+        return Decision(status, None, status.reason or f"about to put back {_wanted(at)}")
+    again = replace(status, reasserted=status.reasserted + 1, reasserted_at=at.seen.now, held=None)
+    return Decision(again, WriteRoutes(form), f"the routes gave {routes.shape}: putting back {_wanted(at)}")
+
+
+def _again_at(status: Status) -> dt.datetime:
+    """Say when the routes may be put back again: at once, then after twice the time, up to the longest."""
+    last, intended = status.reasserted_at, status.intended_at
+    if last is None or (intended is not None and last < intended):
+        return NEVER
+    return last + (LONG_BREATH if intended is None else min(max(BREATH, last - intended), LONG_BREATH))
 
 
 _RULES = (_claimed, _deleted, adopt, go_back, step_back, _reassert, roll_back, go_on, rest)
@@ -98,7 +107,7 @@ def _noted(at: Situation) -> Status:
     status, judgement = at.status, at.seen.judgement
     if at.settled and status.step_started_at is None and status.phase not in AT_REST:
         status = replace(status, step_started_at=at.seen.now)
-    if at.settled and status.reasserted and _long_ago(at, CALM):
+    if at.settled and status.reasserted and at.seen.now >= (status.reasserted_at or NEVER) + CALM:
         status = replace(status, reasserted=0)
     if judgement is not None:
         status = replace(
@@ -112,37 +121,32 @@ def _noted(at: Situation) -> Status:
     return status
 
 
-def _long_ago(at: Situation, period: dt.timedelta) -> bool:
-    last = at.status.reasserted_at
-    return last is None or at.seen.now >= last + period
-
-
-def _wanted(status: Status) -> str:
-    stable = status.stable.version if status.stable else ""
-    candidate = status.candidate.version if status.candidate else ""
-    match status.phase:
+def _wanted(at: Situation) -> str:
+    match at.status.phase:
         case Phase.SHIFTING | Phase.BAKING:
-            return f"{stable} {100 - status.weight}, {candidate} {status.weight}"
+            weight = at.status.weight
+            return f"{at.stable_version} {100 - weight}, {at.candidate_version} {weight}"
         case Phase.FINISHING:
-            return candidate
+            return at.candidate_version
         case Phase.TESTING:
-            return f"{stable}, and {candidate} for testers"
+            return f"{at.stable_version}, and {at.candidate_version} for testers"
         case _:
-            return stable
+            return at.stable_version
 
 
-def _sealed(at: Situation, decision: Decision, said: str) -> Decision:
+def _sealed(at: Situation, decision: Decision, said: str, before: Status) -> Decision:
     """Complete what every decision has: the sentence, the held since, what is due when."""
-    status, seen, before = decision.status, at.seen, at.status
+    status, seen, move = decision.status, at.seen, decision.move
     because = f"{said}; {decision.because}" if said and said not in decision.because else decision.because
     held = status.held
     if held is not None and before.held is not None and held.reason is before.held.reason:
         held = replace(held, since=before.held.since)
     due = _evaluation_due(at.spec, status)
-    ask = decision.move is None and seen.judgement is None and due is not None and seen.now >= due
-    move = decision.move
-    if move is None and seen.command is not None and seen.command.id == status.last_command and not said:
+    urgent = due is not None and bool(said or seen.now >= due)
+    ask = move is None and seen.judgement is None and urgent
+    if move is None and seen.command is not None and not ask:
         move = ClearCommand(seen.command.id)
+    written = move.form.testing if isinstance(move, WriteRoutes) else ()
     status = replace(
         status,
         reason=because,
@@ -150,9 +154,11 @@ def _sealed(at: Situation, decision: Decision, said: str) -> Decision:
         step=_position(at.spec, status),
         weight_seen=seen.routes.weight if status.phase not in AT_REST else None,
         next_evaluation_at=due,
+        testing=(*status.testing, *(match for match in written if match not in status.testing)),
         observed_generation=seen.generation,
     )
-    return Decision(status, None if ask else move, because, ask, _wake(at, status, due))
+    soon = move is not None or status != before
+    return Decision(status, move, because, ask, _wake(at, status, due, soon=soon))
 
 
 def _evaluation_due(spec: CanarySpec, status: Status) -> dt.datetime | None:
@@ -172,14 +178,14 @@ def _position(spec: CanarySpec, status: Status) -> str:
     return f"{sum(step.weight <= status.weight for step in ladder)}/{len(ladder)}"
 
 
-def _wake(at: Situation, status: Status, due: dt.datetime | None) -> dt.datetime | None:
-    """Find the next moment at which time alone changes something."""
-    moments = [due, *(each.due_at for each in status.retiring)]
+def _wake(at: Situation, status: Status, due: dt.datetime | None, *, soon: bool) -> dt.datetime | None:
+    """Find the next moment at which time alone changes something; what changed just now, soon again."""
+    now = at.seen.now
+    moments = [at.quiet_at, _again_at(status), *(each.due_at for each in status.retiring)]
+    if soon:
+        moments.append(now + GRACE)
+    if due is not None:
+        moments.append(due if due > now else now + at.spec.analysis.interval)
     if status.phase is Phase.PREPARING and status.candidate and status.started_at:
         moments.append(status.started_at + at.spec.progress_deadline)
-    if status.intended_at and status.step_started_at is None and status.phase not in AT_REST:
-        moments.append(status.intended_at + GRACE)
-    if status.phase is Phase.ROLLING_BACK:
-        moments.append(at.seen.now + at.spec.analysis.interval)
-    later = at.seen.now + at.spec.analysis.interval
-    return min((m if m > at.seen.now else later for m in moments if m is not None), default=None)
+    return min((moment for moment in moments if moment > now), default=None)

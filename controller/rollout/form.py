@@ -24,5 +24,5 @@ def intended_form(spec: CanarySpec, status: Status) -> Form | None:
             return Form(stable.version, candidate.version, 100, matches, retired)
         case Phase.FINISHING:
             return Form(candidate.version, retired=status.testing)
-        case Phase.PREPARING | Phase.IDLE | Phase.PROMOTED | Phase.ROLLING_BACK | Phase.ROLLED_BACK:
+        case _:
             return pinned

@@ -22,9 +22,8 @@ from config.status import (
 from controller.rollout import choice
 from controller.rollout.form import intended_form
 from controller.rollout.moves import WriteRoutes
-from controller.rollout.observation import Workload
 from controller.rollout.phase import CARRYING
-from controller.rollout.situation import READY_TO_KEEP, Decision, Situation, readiness
+from controller.rollout.situation import READY_TO_KEEP, Decision, Situation, readiness, ready
 
 
 HISTORY = 10
@@ -41,8 +40,8 @@ def go_back(at: Situation) -> Decision | None:
     if ending is None:
         return None
     status = replace(at.status, ending=ending)
-    if not _stable_can_serve(at):
-        return _cannot_go_back(replace_status(at, status), ending.reason)
+    if not _way_back(at):
+        return _cannot_go_back(replace(at, status=status), ending.reason)
     status = replace(
         status,
         phase=Phase.ROLLING_BACK,
@@ -54,20 +53,14 @@ def go_back(at: Situation) -> Decision | None:
         hurry=Hurry.NO,
         refusal="",
     )
-    form = intended_form(at.spec, status)
-    move = (
-        WriteRoutes(form)
-        if form and not (at.status.phase is Phase.PREPARING and at.seen.routes.in_form)
-        else None
-    )
-    return Decision(status, move, f"rolling back {name(status.candidate)}: {ending.reason}")
+    return Decision(status, _towards(at, status), f"rolling back {at.candidate_version}: {ending.reason}")
 
 
 def reason_to_end(at: Situation) -> Ending | None:
     """Find the first reason to end the rollout that is under way."""
     if at.seen.deleting:
         return Ending(Outcome.CANCELLED, "the Canary is being deleted")
-    return _gone(at) or _superseded(at) or _unready(at) or _harmful(at) or _too_late(at)
+    return _harmful(at) or _gone(at) or _mixed(at) or _superseded(at) or _unready(at) or _too_late(at)
 
 
 def ended(at: Situation, outcome: Outcome, reason: str, by: str) -> HistoryEntry:
@@ -94,13 +87,11 @@ def remember(status: Status, entry: HistoryEntry) -> tuple[HistoryEntry, ...]:
 def start_over(at: Situation, changed: Revision) -> Decision:
     """Begin again with a candidate that changed: what is promoted is what was analysed."""
     reason = f"{changed.version} changed while it was being released"
-    if not _stable_can_serve(at):
+    if not _way_back(at):
         return _cannot_go_back(at, reason)
     entry = ended(at, Outcome.SUPERSEDED, reason, "crossfade")
     status = replace(beginning(at, changed), history=remember(at.status, entry))
-    form = intended_form(at.spec, status)
-    move = None if form is None or at.status.phase is Phase.PREPARING else WriteRoutes(form)
-    return Decision(status, move, f"{reason}: starting over from 0%")
+    return Decision(status, _towards(at, status), f"{reason}: starting over from 0%")
 
 
 def beginning(at: Situation, candidate: Revision) -> Status:
@@ -133,24 +124,21 @@ def beginning(at: Situation, candidate: Revision) -> Status:
 
 def roll_back(at: Situation) -> Decision | None:
     """Finish a rollback once the routes are seen to be back."""
-    status, ending = at.status, at.status.ending
-    if status.phase is not Phase.ROLLING_BACK or ending is None or status.candidate is None:
+    status = at.status
+    if status.phase is not Phase.ROLLING_BACK:
         return None
     if not at.settled:
         words = at.seen.routes.acceptance_reason or "it has not answered yet"
         return at.hold(HeldReason.NOT_ACCEPTED, f"back on stable, waiting for Gloo to accept: {words}")
+    ending = status.ending or Ending(Outcome.CANCELLED, "why is not remembered")
     entry = ended(at, ending.outcome, ending.reason, ending.by)
-    rejected = status.rejected
+    rejected, retiring, candidate = status.rejected, status.retiring, entry.revision
     if ending.outcome is Outcome.ROLLED_BACK:
-        others = tuple(each for each in rejected if each != status.candidate)
-        rejected = (status.candidate, *others)[:HISTORY]
-    retiring = status.retiring
+        others = tuple(each for each in rejected if each != candidate)
+        rejected = (candidate, *others)[:HISTORY]
     if at.spec.rollback.scale_down == "ScaleToZero":
         due = at.seen.now + at.spec.rollback.after
-        retiring = (
-            *retiring,
-            Retirement(status.candidate.deployment, "ScaleToZero", due, status.candidate.hash),
-        )
+        retiring = (*retiring, Retirement(candidate.deployment, "ScaleToZero", due, candidate.hash))
     done = replace(
         status,
         phase=Phase.ROLLED_BACK,
@@ -161,68 +149,77 @@ def roll_back(at: Situation) -> Decision | None:
         testing=(),
         history=remember(status, entry),
     )
-    return Decision(done, None, f"rolled back {name(status.candidate)}: {ending.reason}")
+    return Decision(done, None, f"rolled back {at.candidate_version}: {ending.reason}")
 
 
-def name(revision: Revision | None) -> str:
-    """Name a revision's version for people."""
-    return revision.version if revision else "nothing"
-
-
-def replace_status(at: Situation, status: Status) -> Situation:
-    """Look at the same world with another memory."""
-    return replace(at, status=status)
-
-
-def _stable_can_serve(at: Situation) -> bool:
-    return at.status.phase is Phase.PREPARING or (at.stable is not None and at.stable.ready > 0)
+def _way_back(at: Situation) -> bool:
+    """Stable can take the traffic; or there is none to take, or nobody who answers it now."""
+    answered = at.candidate is not None and at.candidate.ready > 0
+    return (
+        at.status.phase is Phase.PREPARING or not answered or (at.stable is not None and at.stable.ready > 0)
+    )
 
 
 def _cannot_go_back(at: Situation, reason: str) -> Decision:
-    stable = at.status.stable.deployment if at.status.stable else ""
-    message = f"must go back to stable ({reason}) but cannot: {readiness(at.stable, stable)}"
+    message = f"must go back to stable ({reason}) but cannot: {readiness(at.stable, at.stable_version)}"
     return at.hold(HeldReason.NOT_READY, message, needs_human=True)
 
 
+def _towards(at: Situation, status: Status) -> WriteRoutes | None:
+    """Give the move to the pinned form; none if the routes were never divided."""
+    form = intended_form(at.spec, status)
+    untouched = at.status.phase is Phase.PREPARING and at.seen.routes.in_form
+    return None if form is None or untouched else WriteRoutes(form)
+
+
 def _changed(at: Situation) -> Revision | None:
-    workload = at.candidate
-    if workload is None or workload.wanted == 0 or at.status.candidate is None:
+    """Give what the candidate's Deployment runs now, if it is another revision that may be released."""
+    if at.candidate is None or at.seen.deleting:
         return None
-    now = choice.revision_of(workload)
-    return now if now != at.status.candidate else None
+    now = choice.revision_of(at.candidate)
+    if now == at.status.candidate or now in at.status.rejected:
+        return None
+    return now if now == choice.releasable(at.spec, at.seen.workloads, at.stable_version) else None
 
 
 def _gone(at: Situation) -> Ending | None:
-    deployment = at.status.candidate.deployment if at.status.candidate else ""
-    if at.candidate is None:
-        return Ending(Outcome.CANCELLED, f"Deployment {deployment} was deleted")
-    if at.candidate.wanted == 0:
-        return Ending(Outcome.CANCELLED, f"{deployment} was scaled to 0")
+    workload, revision = at.candidate, at.status.candidate
+    if workload is None:
+        return Ending(Outcome.CANCELLED, f"Deployment {revision.deployment if revision else ''} was deleted")
+    if workload.wanted == 0:
+        return Ending(Outcome.CANCELLED, f"{workload.name} was scaled to 0")
+    if choice.revision_of(workload) != revision:
+        return Ending(Outcome.SUPERSEDED, f"{workload.name} runs something else now")
     return None
 
 
+def _mixed(at: Situation) -> Ending | None:
+    """End when a second Deployment joins the candidate's version: requests reach what is not analysed."""
+    twins = choice.shared_version(at.seen.workloads, at.candidate_version)
+    if not twins:
+        return None
+    return Ending(Outcome.CANCELLED, f"Deployments {' and '.join(twins)} carry the same version")
+
+
 def _superseded(at: Situation) -> Ending | None:
-    status, newest = at.status, choice.wanted(at.spec, at.seen.workloads)
+    newest = choice.wanted(at.spec, at.seen.workloads)
     version = at.spec.workload.version or (newest.version if newest else None)
-    if version is None or status.candidate is None or status.phase is Phase.FINISHING:
+    if version in {None, at.candidate_version} or at.status.phase is Phase.FINISHING:
         return None
-    if version == status.candidate.version:
-        return None
-    if status.stable is not None and version == status.stable.version:
+    if version == at.stable_version:
         return Ending(Outcome.CANCELLED, f"{version} is wanted again")
     return Ending(Outcome.SUPERSEDED, f"{version} is wanted instead")
 
 
 def _unready(at: Situation) -> Ending | None:
     workload = at.candidate
-    if at.status.phase not in CARRYING or workload is None:
+    if at.status.phase not in CARRYING or workload is None or not workload.counted:
         return None
     carried_by = min(workload.wanted, max(at.status.ready_when_raised, 1))
     if workload.ready >= carried_by * READY_TO_KEEP:
         return None
-    return Ending(
-        Outcome.ROLLED_BACK, f"not ready while it carries traffic, {readiness(workload, workload.name)}"
-    )
+    what = readiness(workload, at.candidate_version)
+    return Ending(Outcome.ROLLED_BACK, f"not ready while it carries traffic, {what}")
 
 
 def _harmful(at: Situation) -> Ending | None:
@@ -233,16 +230,11 @@ def _harmful(at: Situation) -> Ending | None:
 
 
 def _too_late(at: Situation) -> Ending | None:
-    status, workload = at.status, at.candidate
-    if status.phase is not Phase.PREPARING or status.started_at is None or workload is None:
+    begun = at.status.started_at
+    if at.status.phase is not Phase.PREPARING or begun is None or ready(at.candidate):
         return None
-    late = at.seen.now >= status.started_at + at.spec.progress_deadline
-    if not late or ready(workload):
+    if at.seen.now < begun + at.spec.progress_deadline:
         return None
     deadline = format_duration(at.spec.progress_deadline)
-    return Ending(Outcome.ROLLED_BACK, f"not ready within {deadline}, {readiness(workload, workload.name)}")
-
-
-def ready(workload: Workload | None) -> bool:
-    """All pods of the Deployment are ready, and there is at least one."""
-    return workload is not None and 0 < workload.wanted <= workload.ready
+    what = readiness(at.candidate, at.candidate_version)
+    return Ending(Outcome.ROLLED_BACK, f"not ready within {deadline}, {what}")

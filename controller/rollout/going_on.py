@@ -7,11 +7,10 @@ here either names what is still waited for or takes exactly one step.
 import datetime as dt
 from dataclasses import replace
 
-from config.canary import TestingMatch
 from config.quantities import format_duration
-from config.status import HeldReason, Hurry, MetricStatus, Outcome, Phase, Retirement, Status, Verdict
+from config.status import HeldReason, Hurry, MetricStatus, Outcome, Phase, Retirement, Verdict
 from controller.rollout.form import intended_form
-from controller.rollout.going_back import ended, name, ready, remember
+from controller.rollout.going_back import ended, remember
 from controller.rollout.moves import SetFinalizer, WriteRoutes
 from controller.rollout.observation import Acceptance
 from controller.rollout.situation import (
@@ -20,9 +19,22 @@ from controller.rollout.situation import (
     current_step,
     lasting,
     readiness,
+    ready,
     soak,
     soaked_at,
+    unsettled,
 )
+
+
+_WEIGHED = frozenset(
+    {
+        HeldReason.AWAITING_APPROVAL,
+        HeldReason.BLIND,
+        HeldReason.OUT_OF_BOUNDS,
+        HeldReason.TOO_FEW_REQUESTS,
+    }
+)
+"""What only an evaluation can find or lift."""
 
 
 def go_on(at: Situation) -> Decision | None:
@@ -38,7 +50,7 @@ def go_on(at: Situation) -> Decision | None:
             return _bake(at)
         case Phase.FINISHING:
             return _finish(at)
-        case Phase.IDLE | Phase.PROMOTED | Phase.ROLLING_BACK | Phase.ROLLED_BACK:
+        case _:
             return None
 
 
@@ -46,14 +58,13 @@ def _prepare(at: Situation) -> Decision | None:
     if at.status.candidate is None:
         return None
     if not ready(at.candidate):
-        return at.hold(
-            HeldReason.NOT_READY, f"waiting for {readiness(at.candidate, at.status.candidate.deployment)}"
-        )
+        what = readiness(at.candidate, at.candidate_version)
+        return at.hold(HeldReason.NOT_READY, f"waiting for {at.candidate_version}: {what}")
     if blocked := _blocked(at):
         return blocked
     if not at.seen.finalizer:
         return Decision(at.status, SetFinalizer(present=True), "holding the Canary against deletion")
-    version = name(at.status.candidate)
+    version = at.candidate_version
     if at.spec.testing:
         return _enter(at, Phase.TESTING, 0, f"canary testing {version}: only matching requests reach it")
     return _enter(at, Phase.SHIFTING, 0, f"{version} is ready: dividing the routes, 0% so far")
@@ -75,7 +86,7 @@ def _test(at: Situation) -> Decision:
         if unapproved := _unapproved(at, approval):
             return unapproved
     return _enter(
-        at, Phase.SHIFTING, 0, f"{name(at.status.candidate)} passed testing: dividing the routes, 0% so far"
+        at, Phase.SHIFTING, 0, f"{at.candidate_version} passed testing: dividing the routes, 0% so far"
     )
 
 
@@ -94,11 +105,11 @@ def _shift(at: Situation) -> Decision:
         return _leave_the_top(at)
     to = _next_weight(at)
     passed = f"passed {at.status.weight}%: " if at.status.weight else ""
-    return _enter(at, Phase.SHIFTING, to, f"{passed}{name(at.status.candidate)} gets {to}%")
+    return _enter(at, Phase.SHIFTING, to, f"{passed}{at.candidate_version} gets {to}%")
 
 
 def _leave_the_top(at: Situation) -> Decision:
-    version = name(at.status.candidate)
+    version = at.candidate_version
     if at.spec.baking.duration > dt.timedelta(0) and at.status.hurry is not Hurry.FULL:
         duration = format_duration(at.spec.baking.duration)
         return _enter(
@@ -114,14 +125,15 @@ def _bake(at: Situation) -> Decision:
         waiting = _soaking(at) or _unproven(at)
         if waiting:
             return waiting
-    return _enter(at, Phase.FINISHING, 100, f"{name(at.status.candidate)} is baked: cleaning up the routes")
+    return _enter(at, Phase.FINISHING, 100, f"{at.candidate_version} is baked: cleaning up the routes")
 
 
 def _finish(at: Situation) -> Decision:
     status = at.status
     if not at.settled or status.stable is None:
-        return _unsettled(at)
-    entry = ended(at, Outcome.PROMOTED, "passed every step", "crossfade")
+        return unsettled(at)
+    how = "hurried to the end by a human" if status.hurry is Hurry.FULL else "passed every step"
+    entry = ended(at, Outcome.PROMOTED, how, "crossfade")
     retiring = status.retiring
     if at.spec.promotion.decommission != "Keep" and at.stable is not None:
         due = at.seen.now + at.spec.promotion.after
@@ -139,7 +151,7 @@ def _finish(at: Situation) -> Decision:
         history=remember(status, entry),
         rejected=tuple(each for each in status.rejected if each != status.candidate),
     )
-    return Decision(done, None, f"promoted {name(status.candidate)}; {status.stable.version} served before")
+    return Decision(done, None, f"promoted {at.candidate_version}; {status.stable.version} served before")
 
 
 def step_back(at: Situation, refusal: str = "") -> Decision | None:
@@ -158,6 +170,9 @@ def step_back(at: Situation, refusal: str = "") -> Decision | None:
         held=None,
         intended_at=at.seen.now,
         step_started_at=None,
+        approved=False,
+        hurry=Hurry.NO,
+        metrics=_afresh(at),
         reasserted=0,
     )
     form = intended_form(at.spec, status)
@@ -189,23 +204,19 @@ def _enter(at: Situation, phase: Phase, weight: int, because: str, *, moves: boo
         ready_when_raised=at.candidate.ready if at.candidate else 0,
         approved=False,
         hurry=at.status.hurry if at.status.hurry is Hurry.FULL else Hurry.NO,
-        metrics=tuple(_afresh(metric) for metric in at.status.metrics),
+        metrics=_afresh(at),
         reasserted=0,
     )
-    status = replace(status, testing=_written(at, status))
     form = intended_form(at.spec, status)
     return Decision(status, WriteRoutes(form) if form and moves else None, because)
 
 
-def _written(at: Situation, status: Status) -> tuple[TestingMatch, ...]:
-    known = status.testing
-    if at.spec.testing is None or status.phase is Phase.FINISHING:
-        return known
-    return (*known, *(match for match in at.spec.testing.match if match not in known))
-
-
-def _afresh(metric: MetricStatus) -> MetricStatus:
-    return replace(metric, requests=0, bad=0, passes=0, verdict=Verdict.UNDECIDED)
+def _afresh(at: Situation) -> tuple[MetricStatus, ...]:
+    """Let every metric pass anew at the next step; failures in a row go on counting."""
+    return tuple(
+        replace(metric, requests=0, bad=0, passes=0, verdict=Verdict.UNDECIDED)
+        for metric in at.status.metrics
+    )
 
 
 def _next_weight(at: Situation) -> int:
@@ -226,23 +237,14 @@ def _blocked(at: Situation) -> Decision | None:
         by = "spec.paused" if at.spec.paused else "command"
         return at.hold(HeldReason.PAUSED, f"{at.where()}: paused by {by}", needs_human=True)
     if not at.settled:
-        return _unsettled(at)
+        return unsettled(at)
     if not ready(at.candidate):
-        who = at.status.candidate.deployment if at.status.candidate else ""
-        return at.hold(HeldReason.NOT_READY, f"{at.where()}: {readiness(at.candidate, who)}")
+        what = readiness(at.candidate, at.candidate_version)
+        return at.hold(HeldReason.NOT_READY, f"{at.where()}: {what}")
     if at.stable is None or at.stable.ready == 0:
-        who = at.status.stable.deployment if at.status.stable else ""
-        message = f"{at.where()}: no way back, {readiness(at.stable, who)}"
+        message = f"{at.where()}: no way back, {readiness(at.stable, at.stable_version)}"
         return at.hold(HeldReason.NOT_READY, message, needs_human=True)
     return None
-
-
-def _unsettled(at: Situation) -> Decision:
-    routes = at.seen.routes
-    if routes.acceptance is Acceptance.ACCEPTED:
-        return Decision(replace(at.status, held=None), None, f"{at.where()}: giving Gloo a moment to object")
-    words = routes.acceptance_reason or "no answer yet"
-    return at.hold(HeldReason.NOT_ACCEPTED, f"{at.where()}: waiting for Gloo to accept the routes ({words})")
 
 
 def _soaking(at: Situation) -> Decision | None:
@@ -257,13 +259,13 @@ def _unproven(at: Situation) -> Decision | None:
     """Wait unless this very tick measured that every metric passed at this step."""
     judgement = at.seen.judgement
     if judgement is None:
-        return Decision(at.status, None, at.status.reason)
+        return _until_evaluated(at)
     match judgement.verdict:
         case Verdict.SAFE:
             return None
         case Verdict.BLIND:
             return _waiting_for_evidence(at, HeldReason.BLIND, f"{at.where()}: blind, {judgement.because}")
-        case Verdict.UNDECIDED | Verdict.HARMFUL:
+        case _:
             failing = any(metric.failures for metric in judgement.metrics)
             reason = HeldReason.OUT_OF_BOUNDS if failing else HeldReason.TOO_FEW_REQUESTS
             return _waiting_for_evidence(at, reason, f"{at.where()}: undecided, {judgement.because}")
@@ -275,6 +277,14 @@ def _doubtful(at: Situation) -> Decision | None:
     if judgement is None or not judgement.answered or any(metric.failures for metric in judgement.metrics):
         return _unproven(at)
     return None
+
+
+def _until_evaluated(at: Situation) -> Decision:
+    """Between two evaluations the words of the last one stand; of anything else waited for, it is over."""
+    held = at.status.held
+    if held is not None and held.reason in _WEIGHED:
+        return Decision(at.status, None, at.status.reason)
+    return Decision(replace(at.status, held=None), None, f"{at.where()}: about to weigh the evidence")
 
 
 def _waiting_for_evidence(at: Situation, reason: HeldReason, message: str) -> Decision:

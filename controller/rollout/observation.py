@@ -29,6 +29,8 @@ class Workload:
     """Replicas asked for."""
     ready: int
     """Ready pods of exactly this template."""
+    counted: bool = True
+    """`ready` is about the latest spec; if not, it is the count before somebody changed it just now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ GRACE = dt.timedelta(seconds=1)
 """Gloo repeats no status that has not changed, so an acceptance counts once a rejection had time to come."""
 READY_TO_KEEP = 0.5
 """Share of its pods that the candidate must keep ready while it carries traffic; to rise it needs all."""
+NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,16 @@ class Situation:
         return choice.serving(self.seen.workloads, self.status.stable.version) if self.status.stable else None
 
     @property
+    def stable_version(self) -> str:
+        """The version that serves, for people; empty before one is known."""
+        return self.status.stable.version if self.status.stable else ""
+
+    @property
+    def candidate_version(self) -> str:
+        """The version that is, or was last, released."""
+        return self.status.candidate.version if self.status.candidate else ""
+
+    @property
     def in_flight(self) -> bool:
         """A candidate is being prepared, or carries traffic."""
         phase = self.status.phase
@@ -64,8 +75,13 @@ class Situation:
     def settled(self) -> bool:
         """The routes are as intended, and Gloo has accepted them."""
         routes = self.seen.routes
-        quiet = self.status.intended_at is None or self.seen.now >= self.status.intended_at + GRACE
+        quiet = self.seen.now >= self.quiet_at
         return routes.in_form and routes.acceptance is Acceptance.ACCEPTED and quiet
+
+    @property
+    def quiet_at(self) -> dt.datetime:
+        """When Gloo has had the time to object to what was written last."""
+        return max(self.status.intended_at or NEVER, self.status.reasserted_at or NEVER) + GRACE
 
     @property
     def problem(self) -> str:
@@ -79,7 +95,9 @@ class Situation:
 
     def where(self) -> str:
         """Name the place for people: `canary testing v2`, `v2 at 25%`."""
-        version = self.status.candidate.version if self.status.candidate else ""
+        version = self.candidate_version
+        if not version:
+            return f"pinned to {self.stable_version}"
         match self.status.phase:
             case Phase.TESTING:
                 return f"canary testing {version}"
@@ -118,13 +136,27 @@ def soaked_at(spec: CanarySpec, status: Status) -> dt.datetime | None:
     return None if begun is None else begun + soak(spec, status)
 
 
-def readiness(workload: Workload | None, name: str) -> str:
-    """Say how many pods of a Deployment are ready: `echo-v2: 0 of 1 pods ready`."""
+def ready(workload: Workload | None) -> bool:
+    """All pods of the Deployment are ready, and there is at least one."""
+    return workload is not None and workload.counted and 0 < workload.wanted <= workload.ready
+
+
+def readiness(workload: Workload | None, version: str) -> str:
+    """Say how many pods of a version are ready: `echo-v2: 0 of 1 pods ready`."""
     if workload is None:
-        return f"Deployment {name} does not exist"
+        return f"no Deployment runs {version}"
     if workload.wanted == 0:
         return f"{workload.name} is scaled to 0"
     return f"{workload.name}: {workload.ready} of {workload.wanted} pods ready"
+
+
+def unsettled(at: Situation) -> Decision:
+    """Wait for Gloo's answer to what was written."""
+    routes = at.seen.routes
+    if routes.acceptance is Acceptance.ACCEPTED:
+        return Decision(replace(at.status, held=None), None, f"{at.where()}: giving Gloo a moment to object")
+    words = routes.acceptance_reason or "no answer yet"
+    return at.hold(HeldReason.NOT_ACCEPTED, f"{at.where()}: waiting for Gloo to accept the routes ({words})")
 
 
 def lasting(duration: dt.timedelta) -> str:
