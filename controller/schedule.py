@@ -133,7 +133,7 @@ class Schedule:
         with self._changed:
             # Asking for the job also waits until the scheduler has noted down this very run;
             # _ended could otherwise come before that, and the time of the next run be lost.
-            if self._stopping or self._scheduler.get_job(job) is None:
+            if self._scheduler.get_job(job) is None:
                 return None
             self._running.add(job)
         began = time.monotonic()
