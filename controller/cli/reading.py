@@ -1,0 +1,109 @@
+"""A Canary as a reader sees it: the document, what it asks for, and where it stands. Pure."""
+
+import enum
+from dataclasses import dataclass
+
+from config.canary import CanarySpec
+from config.load import load_spec
+from config.problems import SpecError
+from config.status import Outcome, Phase, Status, load_status
+from controller.kube.resources import Document
+from controller.ports import Key
+from controller.rollout.phase import AT_REST
+
+
+class ExitCode(enum.IntEnum):
+    """What `crossfade` says to the shell."""
+
+    OK = 0
+    """Promoted, or nothing to do."""
+    ERROR = 1
+    """Wrong usage, or the cluster did not do what was asked."""
+    ROLLED_BACK = 2
+    UNFINISHED = 3
+    """Still under way; with --watch: when --timeout was over."""
+    NEEDS_HUMAN = 4
+    """Held, and waiting alone will not end it."""
+    INVALID = 5
+    """The spec cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """One Canary, read once."""
+
+    key: Key
+    document: Document
+    spec: CanarySpec | None
+    """None if it is not valid."""
+    problem: str
+    """Why it is not."""
+    status: Status
+
+    @property
+    def metadata(self) -> Document:
+        """Give name, annotations and the like."""
+        metadata: Document = self.document["metadata"]
+        return metadata
+
+    @property
+    def at_rest(self) -> bool:
+        """No rollout is under way."""
+        return self.status.phase in AT_REST or (
+            self.status.phase is Phase.PREPARING and self.status.candidate is None
+        )
+
+    @property
+    def sentence(self) -> str:
+        """Say why it stands where it stands."""
+        if self.problem:
+            return f"invalid: {self.problem}"
+        return self.status.reason or "no controller has looked at it yet"
+
+
+def canary_of(document: Document) -> Canary:
+    """Read a Canary's document; junk in it shows as a problem, never as an error."""
+    metadata = document["metadata"]
+    spec, problem = None, ""
+    try:
+        spec = load_spec(document.get("spec"))
+    except SpecError as error:
+        problem = str(error)
+    key = Key(metadata["namespace"], metadata["name"])
+    return Canary(key, document, spec, problem, load_status(_printable(document.get("status"))))
+
+
+def _printable(value: object) -> object:
+    """Take away what could play tricks on a terminal: others write into a status too."""
+    match value:
+        case str():
+            return "".join(letter if letter.isprintable() else " " for letter in value)
+        case dict():
+            return {name: _printable(item) for name, item in value.items()}
+        case list():
+            return [_printable(item) for item in value]
+        case _:
+            return value
+
+
+def exit_code(canary: Canary) -> ExitCode:
+    """Say how the last rollout ended, or what it waits for."""
+    status = canary.status
+    if canary.problem:
+        return ExitCode.INVALID
+    if status.held is not None and status.held.needs_human:
+        return ExitCode.NEEDS_HUMAN
+    if status.observed_generation != canary.metadata.get("generation", 0):
+        return ExitCode.UNFINISHED
+    match status.phase:
+        case Phase.ROLLED_BACK if not status.history or status.history[0].outcome is not Outcome.SUPERSEDED:
+            return ExitCode.ROLLED_BACK
+        case Phase.PROMOTED | Phase.IDLE if _serves_what_was_asked(canary):
+            return ExitCode.OK
+        case _:
+            return ExitCode.UNFINISHED
+
+
+def _serves_what_was_asked(canary: Canary) -> bool:
+    asked = canary.spec.workload.version if canary.spec else None
+    return asked is None or (canary.status.stable is not None and canary.status.stable.version == asked)
