@@ -91,7 +91,7 @@ class Service:
             canaries=self._canaries,
             workloads=KubeWorkloads(cluster, deployments),
             routes=GlooRoutes(cluster, virtual_services, upstreams),
-            evidence=_evidence(settings),
+            evidence=_evidence(settings, metrics),
             events=KubeEvents(cluster, clock, instance=socket.gethostname()),
             clock=clock,
         )
@@ -162,13 +162,13 @@ class _NoPrometheus:
         )
 
 
-def _evidence(settings: Settings) -> Evidence:
+def _evidence(settings: Settings, metrics: Metrics) -> Evidence:
     if settings.prometheus_url is None:
         _log.warning(
             "prometheus.absent", detail="CROSSFADE_PROMETHEUS_URL is not set: every rollout will hold"
         )
         return _NoPrometheus()
-    return Prometheus(settings.prometheus_url, settings.prometheus_timeout)
+    return Prometheus(settings.prometheus_url, settings.prometheus_timeout, metrics.prometheus_request)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,8 @@ from controller.rollout.observation import Routes, Workload
 
 ANNOTATION = "crossfade.dev/command"
 """Holds an order to the controller: JSON with do, by, reason and id."""
+FINALIZER = "crossfade.dev/routes"
+"""Keeps a deleted Canary until its routes are left to stable."""
 
 
 class Key(NamedTuple):

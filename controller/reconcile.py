@@ -25,6 +25,7 @@ from config.status import Held, HeldReason, Phase, Status, load_status
 from controller.errors import Conflict, EdgeError, Refused
 from controller.ports import (
     ANNOTATION,
+    FINALIZER,
     Canaries,
     CanaryObject,
     Clock,
@@ -137,7 +138,7 @@ class Reconciler:
             problem=problem,
             claimed_by=_claimed_by(canary, self.canaries.all()),
             deleting=canary.deleting,
-            finalizer=bool(canary.finalizers),
+            finalizer=FINALIZER in canary.finalizers,
         )
 
     def _weigh(self, key: Key, spec: CanarySpec, status: Status) -> tuple[Judgement, Baseline]:

@@ -11,11 +11,8 @@ from controller.errors import Conflict, NotFound
 from controller.kube.client import Cluster
 from controller.kube.resources import CANARIES, Document
 from controller.kube.watch import Watched
-from controller.ports import ANNOTATION, CanaryObject, Key
+from controller.ports import ANNOTATION, FINALIZER, CanaryObject, Key
 
-
-FINALIZER = "crossfade.dev/routes"
-"""Keeps a deleted Canary until its routes are left to stable."""
 
 _POINTER = "/metadata/annotations/" + ANNOTATION.replace("~", "~0").replace("/", "~1")
 

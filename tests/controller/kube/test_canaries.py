@@ -9,11 +9,11 @@ import yaml
 
 from config.status import Phase, Status, load_status
 from controller.errors import Conflict
-from controller.kube.canaries import FINALIZER, KubeCanaries
+from controller.kube.canaries import KubeCanaries
 from controller.kube.client import Cluster
 from controller.kube.resources import CANARIES, Document
 from controller.kube.watch import Watched
-from controller.ports import ANNOTATION, CanaryObject, Key
+from controller.ports import ANNOTATION, FINALIZER, CanaryObject, Key
 
 
 Eventually = Callable[[Callable[[], object]], None]
