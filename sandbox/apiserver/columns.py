@@ -241,5 +241,6 @@ JOB = (
     ),
     Column("Duration", _job_duration),
     AGE,
+    *_WIDE,
 )
 DEFINITION = (NAME, Column("Created At", _plain("metadata", "creationTimestamp")))

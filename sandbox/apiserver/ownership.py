@@ -158,7 +158,7 @@ def _conflicts(contested: list[tuple[Path, _Owner]]) -> ApiError:
     causes = [
         {
             "reason": "FieldManagerConflict",
-            "message": f'conflict with "{other.manager}" using {other.api_version}',
+            "message": f"conflict with {_named(other)} using {other.api_version}",
             "field": fieldsets.dotted(path),
         }
         for path, other in contested
@@ -168,6 +168,10 @@ def _conflicts(contested: list[tuple[Path, _Owner]]) -> ApiError:
     separator = " " if len(causes) == 1 else "\n"
     message = f"Apply failed with {len(causes)} {plural}:{separator}{listed}"
     return ApiError(409, "Conflict", message, {"causes": causes})
+
+
+def _named(owner: _Owner) -> str:
+    return f'"{owner.manager}"' + (f' with subresource "{owner.subresource}"' if owner.subresource else "")
 
 
 def _holdings(found: Object) -> _Holdings:

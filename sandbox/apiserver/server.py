@@ -145,10 +145,12 @@ class Server:
             return self._scale(request, target, resource.scale, raw)
         if target.subresource and not (target.subresource == "status" and resource.status):
             raise errors.no_such_path()
+        if bool(target.name) is (verb == "create"):
+            raise errors.method_not_allowed(request.method)
         match verb:
             case "get":
                 return self._shown(request, resource, self.api.get(target))
-            case "create" if not target.name:
+            case "create":
                 found = self.api.create(target, self._body(request, target, raw), self._options(request))
                 return self._shown(request, resource, found, status=201)
             case "update":
