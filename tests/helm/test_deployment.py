@@ -1,0 +1,156 @@
+"""The pod runs the process as it is: arguments, variables, probes; and has few rights on its node."""
+
+import datetime as dt
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.routing import Route
+
+from config.settings import PREFIX, Settings, load_settings
+from controller.telemetry.http import Probes, application
+
+
+Document = dict[str, Any]
+Rendered = Callable[..., Document]
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "helm/crossfade/values.schema.json").read_text())[
+    "properties"
+]
+EVERY_VALUE = {
+    "prometheus": {"url": "https://prometheus.example.org/base", "timeout": "1m30s"},
+    "watchNamespace": "shop",
+    "log": {"format": "console", "level": "debug"},
+    "workers": 3,
+}
+
+
+def test_only_one_controller_runs_at_a_time(deployment: Rendered) -> None:
+    spec = deployment()["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+@pytest.mark.parametrize(
+    ("values", "settings"),
+    [
+        pytest.param({}, {"log_format": "json"}, id="defaults"),
+        pytest.param(
+            EVERY_VALUE,
+            {
+                "prometheus_url": "https://prometheus.example.org/base",
+                "prometheus_timeout": dt.timedelta(seconds=90),
+                "namespace": "shop",
+                "log_format": "console",
+                "log_level": "debug",
+                "workers": 3,
+            },
+            id="every-value",
+        ),
+    ],
+)
+def test_the_process_reads_what_the_values_say(
+    deployment: Rendered, monkeypatch: pytest.MonkeyPatch, values: Document, settings: Document
+) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(PREFIX + name.upper(), raising=False)
+    expected = load_settings(listen_host="0.0.0.0", **settings)  # noqa: S104  # the pod's own network
+    for name, value in _variables(deployment(values)).items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == expected
+
+
+def test_every_setting_but_a_kubeconfig_can_be_made(deployment: Rendered) -> None:
+    settings = {PREFIX + name.upper() for name in Settings.model_fields}
+    assert set(_variables(deployment())) == settings - {"CROSSFADE_KUBECONFIG", "CROSSFADE_CONTEXT"}
+
+
+@given(
+    url=st.from_regex(SCHEMA["prometheus"]["properties"]["url"]["pattern"], fullmatch=True),
+    namespace=st.from_regex(SCHEMA["watchNamespace"]["pattern"], fullmatch=True),
+    timeout=st.from_regex(SCHEMA["prometheus"]["properties"]["timeout"]["pattern"], fullmatch=True).filter(
+        lambda text: len(text) <= SCHEMA["prometheus"]["properties"]["timeout"]["maxLength"]
+    ),
+    level=st.sampled_from(SCHEMA["log"]["properties"]["level"]["enum"]),
+    style=st.sampled_from(SCHEMA["log"]["properties"]["format"]["enum"]),
+    workers=st.sampled_from([SCHEMA["workers"]["minimum"], SCHEMA["workers"]["maximum"]]),
+)
+def test_what_the_schema_lets_through_the_process_can_use(
+    url: str, namespace: str, timeout: str, level: str, style: str, workers: int
+) -> None:
+    load_settings(
+        prometheus_url=url or None,
+        prometheus_timeout=timeout,
+        namespace=namespace,
+        log_level=level,
+        log_format=style,
+        workers=str(workers),
+    )
+
+
+def test_crossfade_knows_its_arguments(deployment: Rendered) -> None:
+    command = [sys.executable, "-m", "controller", *_container(deployment())["args"], "--help"]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+
+def test_the_probes_are_sent_where_the_process_answers(deployment: Rendered) -> None:
+    answered = application(Probes(alive=lambda: True, unready=lambda: (), metrics=lambda: b"")).routes
+    container = _container(deployment())
+    probes = [container[name]["httpGet"] for name in ("livenessProbe", "readinessProbe")]
+    assert [probe["path"] for probe in probes] == ["/healthz", "/readyz"]
+    assert {probe["path"] for probe in probes} <= {
+        route.path for route in answered if isinstance(route, Route)
+    }
+    (port,) = container["ports"]
+    assert {probe["port"] for probe in probes} == {port["name"]}
+    assert str(port["containerPort"]) == _variables(deployment())["CROSSFADE_LISTEN_PORT"]
+
+
+def test_the_service_leads_to_the_pod(render: Callable[..., list[Document]], deployment: Rendered) -> None:
+    (service,) = [document["spec"] for document in render() if document["kind"] == "Service"]
+    pod = deployment()["spec"]["template"]
+    assert service["selector"].items() <= pod["metadata"]["labels"].items()
+    assert deployment()["spec"]["selector"]["matchLabels"] == service["selector"]
+    assert {port["targetPort"] for port in service["ports"]} == {_container(deployment())["ports"][0]["name"]}
+
+
+def test_the_pod_is_as_restricted_as_kubernetes_knows_it(deployment: Rendered) -> None:
+    """The Pod Security Standard `restricted`, and a root file system that cannot be written."""
+    pod = deployment()["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert _container(deployment())["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert not {"hostNetwork", "hostPID", "hostIPC", "volumes", "initContainers"} & set(pod)
+
+
+def test_an_image_may_be_private(deployment: Rendered) -> None:
+    secrets = [{"name": "registry"}]
+    assert (
+        deployment({"imagePullSecrets": secrets})["spec"]["template"]["spec"]["imagePullSecrets"] == secrets
+    )
+    assert "imagePullSecrets" not in deployment()["spec"]["template"]["spec"]
+
+
+def test_amounts_are_what_the_values_say(deployment: Rendered) -> None:
+    amounts = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
+    assert _container(deployment({"resources": amounts}))["resources"] == amounts
+
+
+def _container(deployment: Document) -> Document:
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    found: Document = container
+    return found
+
+
+def _variables(deployment: Document) -> dict[str, str]:
+    return {variable["name"]: variable["value"] for variable in _container(deployment)["env"]}
