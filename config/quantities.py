@@ -12,6 +12,7 @@ from config.problems import found
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
 SHARE_PATTERN = r"^[0-9]+(\.[0-9]+)?%$"
 
+_LONGEST = dt.timedelta(days=3650)  # longer ones lead out of the calendar
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _TERM = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 
@@ -27,7 +28,10 @@ def parse_duration(value: object) -> dt.timedelta:
         return value
     if not isinstance(value, str) or not re.fullmatch(DURATION_PATTERN, value) or len(value) > 32:
         raise ValueError(f"{found(value)}; a duration looks like 30s, 1m30s or 2h")
-    return dt.timedelta(seconds=sum(float(n) * _UNITS[unit] for n, unit in _TERM.findall(value)))
+    seconds = sum(float(n) * _UNITS[unit] for n, unit in _TERM.findall(value))
+    if seconds > _LONGEST.total_seconds():
+        raise ValueError(f"{found(value)}; a duration is at most {_LONGEST.days}d")
+    return dt.timedelta(seconds=seconds)
 
 
 def format_duration(value: dt.timedelta) -> str:
@@ -87,7 +91,6 @@ Duration = Annotated[
 Share = Annotated[
     float,
     BeforeValidator(parse_share),
-    PlainSerializer(format_share, return_type=str),
     WithJsonSchema({"x-kubernetes-int-or-string": True}),
 ]
 Weight = Annotated[

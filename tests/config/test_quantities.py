@@ -31,6 +31,12 @@ def test_what_is_no_duration_is_refused_with_an_example(junk: object) -> None:
         parse_duration(junk)
 
 
+@pytest.mark.parametrize("text", ["3651d", "9999999999d", "9" * 30 + "h"])
+def test_a_duration_that_leads_out_of_the_calendar_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=f"found '{text}'; a duration is at most 3650d"):
+        parse_duration(text)
+
+
 @given(st.timedeltas(min_value=dt.timedelta(0), max_value=dt.timedelta(days=365)))
 def test_a_written_duration_reads_as_itself_to_the_millisecond(duration: dt.timedelta) -> None:
     again = parse_duration(format_duration(duration))
