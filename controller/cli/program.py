@@ -45,11 +45,6 @@ def run(arguments: Sequence[str]) -> int:
         return _failed(error.format_message(), getattr(error, "ctx", None))
     except (CommandError, EdgeError, SettingsError) as error:
         return _failed(str(error))
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read us has seen enough; nothing is left to be flushed
-        return ExitCode.OK
-    except (KeyboardInterrupt, typer.Abort):
-        return 130
     return code if isinstance(code, int) else ExitCode.OK
 
 

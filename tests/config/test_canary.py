@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -36,9 +37,13 @@ def test_a_step_may_be_a_number_or_say_more() -> None:
     assert steps[:2] == (Step(weight=5), Step(weight=50, approval="Manual"))
 
 
-def test_a_spec_survives_being_written_and_read(full: dict[str, Any]) -> None:
+@pytest.mark.parametrize("sparing", [False, True])
+@pytest.mark.parametrize("share", ["1%", "0.123456%", 0.1 + 0.2])
+def test_a_spec_survives_being_written_and_read(full: dict[str, Any], share: object, sparing: bool) -> None:  # noqa: FBT001
+    full["analysis"]["metrics"][0]["max"] = share
     spec = CanarySpec.model_validate(full)
-    assert CanarySpec.model_validate(spec.model_dump(mode="json", by_alias=True, exclude_none=True)) == spec
+    written = spec.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=sparing)
+    assert CanarySpec.model_validate(json.loads(written)) == spec
 
 
 def test_a_spec_cannot_be_changed(full: dict[str, Any]) -> None:

@@ -1,10 +1,11 @@
 import json
+import signal
 
 import pytest
 import yaml
 
 from canaries import PROMOTED, ROLLED_BACK, resting, status
-from command_line import World, until
+from command_line import World
 from config.status import Phase
 
 
@@ -90,8 +91,19 @@ def test_watching_prints_a_row_per_change(world: World) -> None:
             world.add("new")
             assert process.stdout.readline().split()[:2] == ["new", "Preparing"]
         finally:
-            process.terminate()
-    until(lambda: process.poll() is not None)
+            process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == ""
+        assert process.wait(10) == 130
+
+
+def test_a_reader_who_has_seen_enough_is_no_error_to_speak_of(world: World) -> None:
+    world.add("web")
+    with world.start("get", "-w") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        world.report(resting(Phase.IDLE), "web")
+        assert process.wait(10) == 1
 
 
 def test_history_tells_the_last_rollouts(world: World) -> None:
