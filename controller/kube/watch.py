@@ -76,8 +76,8 @@ class Watched:
         self._thread.start()
         return self
 
-    def stop(self, timeout: float = 5.0) -> None:
-        """End the watch; the documents stay readable."""
+    def stop(self, timeout: float = 1.0) -> None:
+        """End the watch, waiting for it at most this many seconds; the documents stay readable."""
         self._stopping.set()
         with self._lock:
             end_stream = self._end_stream
@@ -217,7 +217,7 @@ class Watched:
     def _described(self, error: Exception) -> str:
         match error:
             case NotFound():
-                return f"the CRD {self.resource} ({self.resource.version}) is not installed: {error}"
+                return f"the CRD {self.resource} ({self.resource.version}) is not installed"
             case Forbidden():
                 return f"forbidden: {error}"
             case EdgeError():

@@ -24,7 +24,7 @@ SPEC = {
 }
 
 
-def canary(spec: Any, namespace: str = "shop") -> CanaryObject:  # noqa: ANN401  # JSON, perhaps junk
+def canary(spec: Any, namespace: str = "shop") -> CanaryObject:  # JSON, perhaps junk
     created = dt.datetime(2026, 8, 1, tzinfo=dt.UTC)
     return CanaryObject(
         Key(namespace, "web"),

@@ -133,7 +133,7 @@ class Neighbourhood:
     def hash(self, name: str) -> str:
         return next(each.hash for each in self.workloads.find(self.namespace, SPEC) if each.name == name)
 
-    def replicas(self, name: str) -> Any:  # noqa: ANN401  # JSON
+    def replicas(self, name: str) -> Any:  # JSON
         return self.cluster.read(DEPLOYMENTS, self.namespace, name)["spec"]["replicas"]
 
     def edit(self, name: str, patch: Document) -> None:
