@@ -5,8 +5,6 @@ import itertools
 import json
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +18,7 @@ from config.crd import definition
 from controller.kube.client import Cluster, Limits, Observer
 from controller.kube.credentials import Login
 from controller.kube.resources import CANARIES, Resource
+from sandbox.apiserver.testing import ApiServer
 
 
 NAMESPACES = Resource("", "v1", "namespaces")
@@ -164,16 +163,12 @@ def scripted(connect: Callable[..., Cluster]) -> Cluster:
 @pytest.fixture(scope="session")
 def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Run an API server that knows Canaries."""
-    path = tmp_path_factory.mktemp("apiserver") / "kubeconfig"
-    command = [sys.executable, "-m", "sandbox.apiserver", "--listen", "127.0.0.1:0"]
-    with subprocess.Popen([*command, "--kubeconfig", str(path)]) as server:
-        _eventually(path.exists)
-        cluster = Cluster.connect(str(path))
+    with ApiServer(tmp_path_factory.mktemp("apiserver")) as server:
+        cluster = Cluster.connect(str(server.kubeconfig))
         cluster.create(DEFINITIONS, "", definition())
         _eventually(lambda: _is_served(cluster))
         cluster.close()
-        yield path
-        server.terminate()
+        yield server.kubeconfig
 
 
 @pytest.fixture
