@@ -11,6 +11,7 @@ import typer
 
 from sandbox import supervisor
 from sandbox.cluster import SandboxError
+from sandbox.demo import story
 from sandbox.load import Load, Traffic
 
 
@@ -117,6 +118,17 @@ def load(  # noqa: PLR0913  # one parameter an option
             if remaining <= 0:
                 break
     typer.echo(json.dumps(sender.stop(), indent=2))
+
+
+@app.command()
+def demo(
+    name: Name = "demo",
+    folder: Folder = None,
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running afterwards.")] = False,
+) -> None:
+    """Release a good version and a bad one under load; exit code 0 if both end as they should."""
+    raise typer.Exit(story.run(_place(name, folder), name, keep=keep))
 
 
 @app.command()

@@ -42,11 +42,13 @@ class Tally:
     failed: int = 0
     first_failed: float | None = None  # seconds since 1970
     last_failed: float | None = None
+    last: float | None = None  # answer, good or bad
     _latencies: Counter[int] = field(default_factory=Counter)
 
     def add(self, code: str, seconds: float, now: float) -> None:
         """Count an answer, or the lack of one (`code` is then the kind of error)."""
         self.codes[code] += 1
+        self.last = now
         self._latencies[round(math.log(max(seconds, 1e-6)) / PRECISION)] += 1
         if not code.isdigit() or code >= "500":
             self.failed += 1
@@ -70,6 +72,7 @@ class Tally:
             "codes": dict(sorted(self.codes.items())),
             "firstFailed": self.first_failed,
             "lastFailed": self.last_failed,
+            "last": self.last,
             "latency": {name: self.quantile(q) for name, q in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))},
         }
 

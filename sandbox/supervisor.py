@@ -9,16 +9,18 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
 from sandbox.cluster import PARTS, STATE, Cluster, SandboxError
-from sandbox.process import Identity, wait_until
+from sandbox.process import Identity, wait_until, write_atomically
 
 
 LONGEST_START = 120.0  # seconds; the first time Prometheus may have to be fetched
 LONGEST_END = 15.0
 LOG = "supervisor.log"
+COMPANIONS = "companions"
 
 
 def folder_of(name: str) -> Path:
@@ -75,6 +77,15 @@ def up(folder: Path, name: str, scrape_interval: str) -> dict[str, Any]:
     return read(folder)
 
 
+def accompany(folder: Path, name: str, pid: int) -> None:
+    """Let a process end with the sandbox in `folder`, although it is none of its parts."""
+    found = Identity.of(pid)
+    if found:
+        companions = folder / COMPANIONS
+        companions.mkdir(exist_ok=True)
+        write_atomically(companions / f"{name}.json", json.dumps(asdict(found)))
+
+
 def down(folder: Path) -> None:
     """End a sandbox, whatever is left of it, and remove its folder.
 
@@ -82,6 +93,8 @@ def down(folder: Path) -> None:
         SandboxError: there is none in `folder`.
     """
     state = read(folder)
+    for companion in folder.glob(f"{COMPANIONS}/*.json"):
+        Identity(**json.loads(companion.read_text())).end(LONGEST_END)
     if state["supervisor"]:
         Identity(**state["supervisor"]).end(LONGEST_END)
     left = [Identity(**who) for who in read(folder)["processes"].values()]
