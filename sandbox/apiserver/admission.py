@@ -36,6 +36,13 @@ _SUBDOMAIN_RULE = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
     "and must start and end with an alphanumeric character"
 )
+_LABEL = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
+_LABEL_RULE = (
+    "a valid label must be an empty string or consist of at most 63 alphanumeric characters, '-', '_' "
+    "or '.', and must start and end with an alphanumeric character"
+)
+_LABEL_KEY = re.compile(rf"({_SUBDOMAIN.pattern}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?")
+_LABEL_KEY_RULE = "a label's key is a name of at most 63 characters, after a DNS subdomain and '/' if any"
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # the alphabet of generated names: no vowels, no bad words
 _OURS = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
 
@@ -56,8 +63,31 @@ def timestamp(now: dt.datetime) -> str:
     return now.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def decode(resource: Resource, body: Json, *, strict: bool, defaults: bool = True) -> Object:
+def decode(resource: Resource, body: Json, *, strict: bool) -> Object:
     """Return the object in ``body`` without unknown fields and with defaults; raises 400."""
+    found: Object = structure.fill(_known(resource, body, strict=strict), resource.schema)
+    typed = {"metadata": found.get("metadata")} if resource.custom else found  # the rest is validated later
+    _check_types(resource, typed)
+    return found
+
+
+def decode_applied(resource: Resource, body: Json, *, strict: bool) -> Object:
+    """Return what is sent to server-side apply: only what was said, every type right; raises 400."""
+    found: Object = structure.fill(_known(resource, body, strict=strict), resource.schema, defaults=False)
+    _check_types(resource, found)
+    if dig(found, "metadata", "managedFields"):
+        raise bad_request("metadata.managedFields must be nil")
+    return found
+
+
+def unknown_fields(resource: Resource, found: Object) -> list[str]:
+    """Return the paths of fields that the resource does not have."""
+    unknown: list[str] = []
+    structure.prune(found, resource.schema, unknown)
+    return unknown
+
+
+def _known(resource: Resource, body: Json, *, strict: bool) -> Object:
     if not isinstance(body, dict):
         raise bad_request(f"{resource.kind}: the request holds {structure.json_type(body)}, not an object")
     found_type = (body.get("apiVersion") or resource.api_version, body.get("kind") or resource.kind)
@@ -68,18 +98,19 @@ def decode(resource: Resource, body: Json, *, strict: bool, defaults: bool = Tru
         )
     unknown: list[str] = []
     found: Object = structure.prune(body, resource.schema, unknown)
-    found["apiVersion"], found["kind"] = found_type
-    if not isinstance(found.get("metadata") or {}, dict):
-        raise _cannot_handle(resource, "metadata is not an object")
     if unknown and strict:
         listed = ", ".join(f'unknown field "{path}"' for path in unknown)
         raise _cannot_handle(resource, f"strict decoding error: {listed}")
-    found = structure.fill(found, resource.schema) if defaults else found
-    if not resource.custom:
-        for path, is_, wanted in structure.mistyped(found, resource.schema):
-            raise _cannot_handle(resource, f"json: cannot unmarshal {is_} into field {path} of type {wanted}")
+    if not isinstance(found.get("metadata") or {}, dict):
+        raise _cannot_handle(resource, "metadata is not an object")
+    found["apiVersion"], found["kind"] = found_type
     found["metadata"] = found.get("metadata") or {}
     return found
+
+
+def _check_types(resource: Resource, found: Object) -> None:
+    for path, is_, wanted in structure.mistyped(found, resource.schema):
+        raise _cannot_handle(resource, f"json: cannot unmarshal {is_} into field {path} of type {wanted}")
 
 
 def complete(resource: Resource, found: Object) -> Object:
@@ -179,17 +210,15 @@ def _check_precondition(resource: Resource, live: Object, found: Object) -> None
 
 def validate(resource: Resource, found: Object, live: Object | None) -> None:
     """Raise 422 with every field of ``found`` that is wrong."""
-    errors = _metadata_errors(found, live)
-    if not resource.custom:
-        errors += [required(path) for path in structure.missing(found.get("spec"), _spec(resource), "spec")]
+    schema = resource.schema["properties"]
+    parts = ("metadata",) if resource.custom else ("metadata", "spec")
+    absent = [
+        path for part in parts for path in structure.missing(found.get(part), schema.get(part, {}), part)
+    ]
+    errors = [*_metadata_errors(found, live), *(required(path) for path in absent)]
     errors = errors or list(resource.check(found, live))
     if errors:
         raise invalid(resource, name_of(found), errors)
-
-
-def _spec(resource: Resource) -> Object:
-    found: Object = dig(dict(resource.schema), "properties", "spec", default={})
-    return found
 
 
 def _metadata_errors(found: Object, live: Object | None) -> list[FieldError]:
@@ -199,10 +228,11 @@ def _metadata_errors(found: Object, live: Object | None) -> list[FieldError]:
         errors.append(required("metadata.name", "name or generateName is required"))
     elif not _SUBDOMAIN.fullmatch(meta["name"]) or len(meta["name"]) > 253:
         errors.append(invalid_value("metadata.name", meta["name"], _SUBDOMAIN_RULE))
-    for kind in ("labels", "annotations"):
-        for key, each in (meta.get(kind) or {}).items():
-            if not isinstance(each, str):
-                errors.append(invalid_value(f"metadata.{kind}", key, "must map to a string"))
+    for key, each in (meta.get("labels") or {}).items():
+        if not _LABEL.fullmatch(each) or len(each) > 63:
+            errors.append(invalid_value("metadata.labels", each, _LABEL_RULE))
+        if not _LABEL_KEY.fullmatch(key):
+            errors.append(invalid_value("metadata.labels", key, _LABEL_KEY_RULE))
     if live is not None and dig(live, "metadata", "deletionTimestamp"):
         added = set(meta.get("finalizers") or []) - set(dig(live, "metadata", "finalizers", default=[]))
         if added:

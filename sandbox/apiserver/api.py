@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
-from sandbox.apiserver import admission, errors, merging, ownership, structure
+from sandbox.apiserver import admission, errors, merging, ownership
 from sandbox.apiserver.documents import (
     Json,
     Object,
@@ -36,6 +36,9 @@ MERGE, JSON, STRATEGIC, APPLY = (
     "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 )
+
+
+IMMORTAL = ("default", "kube-public", "kube-system")  # namespaces that stay
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +99,17 @@ class Api:
         resource = target.resource
         found = admission.decode(resource, body, strict=options.validation == "Strict")
         admission.place(resource, found, target.namespace)
-        found = admission.newborn(resource, found, self.clock())
-        self._check_namespace(target)
-        admission.complete(resource, found)
-        admission.validate(resource, found, None)
+        found = self._begin(target, found)
         target = Target(resource, target.namespace, name_of(found))
         if self.store.get(target.key) is not None:
             raise errors.already_exists(resource, target.name)
-        self._own(None, found, target, options)
+        ownership.record(resource, None, found, self._claim(target, options))
         return self._store("create", target, found, options)
 
     def update(self, target: Target, body: Json, options: Options) -> Object:
         """Replace an object, or its status; raises 400, 404, 409, 422."""
         found = admission.decode(target.resource, body, strict=options.validation == "Strict")
-        admission.place(target.resource, found, target.namespace, target.name)
-        return self._replace("update", target, self.get(target), found, options)
+        return self._replace("update", target, found, options)
 
     def patch(self, target: Target, kind: str, body: Json, options: Options) -> Object:
         """Change an object, or its status, by a patch of the given media type; raises 400 to 422."""
@@ -118,76 +117,64 @@ class Api:
             return self._apply(target, body, options)
         live = self.get(target)
         patched = patch_document(live, kind, body, target.resource)
-        before: list[str] = []
-        structure.prune(live, target.resource.schema, before)
-        unknown: list[str] = []
-        structure.prune(patched, target.resource.schema, unknown)
-        if options.validation == "Strict" and (added := [each for each in unknown if each not in before]):
-            listed = ", ".join(f'unknown field "{each}"' for each in added)
+        unknown = admission.unknown_fields(target.resource, patched)
+        if options.validation == "Strict" and unknown:
+            listed = ", ".join(f'unknown field "{each}"' for each in unknown)
             wrong = errors.invalid_value("patch", body, f"strict decoding error: {listed}")
             raise errors.invalid(target.resource, target.name, [wrong])
         found = admission.decode(target.resource, patched, strict=False)
+        return self._replace("patch", target, found, options)
+
+    def _replace(self, verb: str, target: Target, found: Object, options: Options) -> Object:
+        live = self.get(target)
         admission.place(target.resource, found, target.namespace, target.name)
-        return self._replace("patch", target, live, found, options)
+        following = self._follow(target, live, found)
+        ownership.record(target.resource, live, following, self._claim(target, options))
+        return self._store(verb, target, following, options)
 
     def _apply(self, target: Target, body: Json, options: Options) -> Object:
         """Server-side apply: create or merge what this manager wants, under its name."""
         resource = target.resource
-        wanted = admission.decode(resource, body, strict=options.validation == "Strict", defaults=False)
+        wanted = admission.decode_applied(resource, body, strict=options.validation == "Strict")
         admission.place(resource, wanted, target.namespace, target.name)
-        if dig(wanted, "metadata", "managedFields"):
-            raise errors.bad_request("metadata.managedFields must be nil")
         live = self.store.get(target.key)
-        claim = ownership.Claim(options.manager, target.subresource, admission.timestamp(self.clock()))
-        merged = ownership.apply(resource, live, wanted, claim, force=options.force)
-        if live is None:
-            created = admission.newborn(
-                resource, admission.decode(resource, merged, strict=False), self.clock()
-            )
-            self._check_namespace(target)
-            admission.complete(resource, created)
-            admission.validate(resource, created, None)
-            return self._store("patch", target, created, options)
+        merged = ownership.apply(resource, live, wanted, self._claim(target, options), force=options.force)
         found = admission.decode(resource, merged, strict=False)
-        return self._replace("patch", target, present(resource, live), found, options, applied=True)
+        if live is not None:
+            return self._store("patch", target, self._follow(target, self.get(target), found), options)
+        if target.subresource:
+            raise errors.not_found(resource, target.name)
+        return self._store("patch", target, self._begin(target, found), options)
 
-    def _replace(  # noqa: PLR0913  # the steps of a write belong together
-        self,
-        verb: str,
-        target: Target,
-        live: Object,
-        found: Object,
-        options: Options,
-        *,
-        applied: bool = False,
-    ) -> Object:
-        resource = target.resource
-        following = admission.successor(resource, live, found, target.subresource)
+    def _begin(self, target: Target, found: Object) -> Object:
+        """Return the first form of a new object."""
+        found = admission.newborn(target.resource, found, self.clock())
+        self._check_namespace(target)
+        admission.complete(target.resource, found)
+        admission.validate(target.resource, found, None)
+        return found
+
+    def _follow(self, target: Target, live: Object, found: Object) -> Object:
+        """Return the next form of an object."""
+        following = admission.successor(target.resource, live, found, target.subresource)
         if target.subresource != "status":
-            admission.complete(resource, following)
-        admission.validate(resource, following, live)
-        if not applied:
-            self._own(live, following, target, options)
-        return self._store(verb, target, following, options, live)
+            admission.complete(target.resource, following)
+        admission.validate(target.resource, following, live)
+        return following
 
-    def _own(self, live: Object | None, found: Object, target: Target, options: Options) -> None:
-        claim = ownership.Claim(options.manager, target.subresource, admission.timestamp(self.clock()))
-        ownership.record(target.resource, live, found, claim)
+    def _claim(self, target: Target, options: Options) -> ownership.Claim:
+        return ownership.Claim(options.manager, target.subresource, admission.timestamp(self.clock()))
 
-    def _store(
-        self, verb: str, target: Target, found: Object, options: Options, live: Object | None = None
-    ) -> Object:
+    def _store(self, verb: str, target: Target, found: Object, options: Options) -> Object:
         """Store the object unless nothing changed, or remove it if it was waiting for just this write."""
         target.resource.settle(found)
-        if options.dry_run or (live is not None and ownership.same_content(live, found)):
-            return found if options.dry_run or live is None else live
         found["apiVersion"] = _stored_version(target.resource)
-        meta = metadata(found)
-        if is_terminating(found) and not meta.get("finalizers") and not meta["deletionGracePeriodSeconds"]:
-            self.store.put(target.key, found)
-            stored = self.store.remove(target.key) or found
-        else:
-            stored = self.store.put(target.key, found)
+        live = self.store.get(target.key)
+        if options.dry_run or (live is not None and ownership.same_content(live, found)):
+            return present(target.resource, live if live is not None and not options.dry_run else found)
+        stored = self.store.put(target.key, found)
+        if _may_go(stored):
+            stored = self.store.remove(target.key) or stored
         shown = present(target.resource, stored)
         self._on_write(Write(verb, target, options, shown))
         return shown
@@ -217,6 +204,8 @@ class Api:
         return self._store("delete", target, doomed, options), False
 
     def _check_deletion(self, target: Target, live: Object, deletion: Deletion) -> None:
+        if target.resource.qualified == "namespaces" and target.name in IMMORTAL:
+            raise errors.forbidden(target.resource, target.name, "this namespace may not be deleted")
         meta = live["metadata"]
         for what, wanted, is_ in (
             ("UID", deletion.uid, meta["uid"]),
@@ -264,6 +253,12 @@ def patch_document(live: Object, kind: str, body: Json, resource: Resource) -> O
     if not isinstance(patched, dict):
         raise errors.bad_request("the patch leaves no object behind")
     return patched
+
+
+def _may_go(found: Object) -> bool:
+    """Tell whether a deleted object waits for nothing any more."""
+    meta = found["metadata"]
+    return is_terminating(found) and not meta.get("finalizers") and not meta["deletionGracePeriodSeconds"]
 
 
 def _stored_version(resource: Resource) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def built_in() -> tuple[Resource, ...]:
     """Return the built-in resources, with schemas from the client's models."""
-    return (*_core(), *_apps_and_batch(), *_others())
+    return (*_networked(), *_configuration(), *_apps(), *_jobs_and_slices(), *_of_the_server())
 
 
 def _resource(path: str, kind: str, model: str, **rest: Any) -> Resource:  # noqa: ANN401  # Resource's fields
@@ -30,7 +30,7 @@ def _resource(path: str, kind: str, model: str, **rest: Any) -> Resource:  # noq
     )
 
 
-def _core() -> tuple[Resource, ...]:
+def _networked() -> tuple[Resource, ...]:
     return (
         _resource(
             "v1/namespaces",
@@ -70,6 +70,11 @@ def _core() -> tuple[Resource, ...]:
             check=services.check_service,
         ),
         _resource("v1/endpoints", "Endpoints", "V1Endpoints", short_names=("ep",), columns=columns.ENDPOINTS),
+    )
+
+
+def _configuration() -> tuple[Resource, ...]:
+    return (
         _resource(
             "v1/configmaps", "ConfigMap", "V1ConfigMap", short_names=("cm",), columns=columns.CONFIG_MAP
         ),
@@ -107,7 +112,7 @@ def _core() -> tuple[Resource, ...]:
     )
 
 
-def _apps_and_batch() -> tuple[Resource, ...]:
+def _apps() -> tuple[Resource, ...]:
     scaled = ScalePaths(selector=("spec", "selector"))
     return (
         _resource(
@@ -138,6 +143,11 @@ def _apps_and_batch() -> tuple[Resource, ...]:
             settle=_settle_replica_set,
             check=workloads.check_workload,
         ),
+    )
+
+
+def _jobs_and_slices() -> tuple[Resource, ...]:
+    return (
         _resource(
             "batch/v1/jobs",
             "Job",
@@ -150,11 +160,6 @@ def _apps_and_batch() -> tuple[Resource, ...]:
             settle=_settle_empty,
             check=workloads.check_job,
         ),
-    )
-
-
-def _others() -> tuple[Resource, ...]:
-    return (
         _resource(
             "discovery.k8s.io/v1/endpointslices",
             "EndpointSlice",
@@ -162,6 +167,11 @@ def _others() -> tuple[Resource, ...]:
             columns=columns.ENDPOINT_SLICE,
             generation="content",
         ),
+    )
+
+
+def _of_the_server() -> tuple[Resource, ...]:
+    return (
         _resource(
             "coordination.k8s.io/v1/leases",
             "Lease",

@@ -97,9 +97,11 @@ class Store:
         return last
 
     def since(self, version: int) -> list[Event]:
-        """Return all events after ``version``; raises 410 when some of them are forgotten."""
+        """Return all events after ``version``; raises 410 when some are forgotten, or it is yet to come."""
         if version < self._forgotten:
             raise gone(f"too old resource version: {version} ({self._forgotten})")
+        if version > self.version:  # of a cluster that was here before
+            raise gone(f"too large resource version: {version} ({self.version})")
         return [event for event in self._history if event.version > version]
 
     def listen(self, listener: Listener) -> None:

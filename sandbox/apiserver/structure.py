@@ -65,11 +65,11 @@ def prune(value: Json, schema: Schema, unknown: list[str], path: str = "") -> Js
     return kept
 
 
-def fill(value: Json, schema: Schema) -> Json:
-    """Return ``value`` with defaults, and without nulls where null means nothing."""
+def fill(value: Json, schema: Schema, *, defaults: bool = True) -> Json:
+    """Return ``value`` with defaults, if wanted, and without nulls where null means nothing."""
     if isinstance(value, list):
         items = schema.get("items", {})
-        return [fill(each, items) for each in value]
+        return [fill(each, items, defaults=defaults) for each in value]
     if not isinstance(value, dict):
         return value
     filled = {}
@@ -77,9 +77,9 @@ def fill(value: Json, schema: Schema) -> Json:
         inner = below(schema, field)
         if each is None and inner and not _may_be_null(inner):
             continue
-        filled[field] = fill(each, inner or {})
+        filled[field] = fill(each, inner or {}, defaults=defaults)
     for field, inner in schema.get("properties", {}).items():
-        if field not in filled and "default" in inner:
+        if defaults and field not in filled and "default" in inner:
             filled[field] = fill(copy.deepcopy(inner["default"]), inner)
     return filled
 

@@ -369,3 +369,33 @@ def test_leases_are_updated_from_the_version_that_was_read(api: Api) -> None:
     held = api.get(target)
     held["spec"] = {"holderIdentity": "b"}
     assert api.update(target, held, _OPTIONS)["spec"]["holderIdentity"] == "b"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "code", "message"),
+    [
+        pytest.param({"labels": {"a": "x y"}}, 422, 'metadata.labels: Invalid value: "x y"', id="label"),
+        pytest.param({"labels": {"a": "x" * 64}}, 422, "at most 63", id="long label"),
+        pytest.param({"labels": {"-a/b/c": "x"}}, 422, 'metadata.labels: Invalid value: "-a/b/c"', id="key"),
+        pytest.param(
+            {"labels": {"a": 1}}, 400, "integer into field metadata.labels.a of type string", id="type"
+        ),
+        pytest.param(
+            {"ownerReferences": [{"kind": "Pod", "name": "a"}]},
+            422,
+            "metadata.ownerReferences[0].uid: Required value",
+            id="owner",
+        ),
+    ],
+)
+def test_metadata_that_is_wrong_is_refused(api: Api, metadata: Object, code: int, message: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        api.create(_target(api, "v1/configmaps"), _config_map(**metadata), _OPTIONS)
+    assert caught.value.code == code
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["default", "kube-system"])
+def test_some_namespaces_stay(api: Api, name: str) -> None:
+    target = _target(api, "v1/namespaces", name)
+    _refused(lambda: api.delete(target, Deletion(), _OPTIONS), 403, "Forbidden", "may not be deleted")

@@ -145,6 +145,28 @@ def test_managed_fields_can_be_rewritten_as_kubectl_does_when_it_takes_over(api:
     assert found["spec"]["template"]["spec"]["containers"][0]["image"] == "web:2"
 
 
+def test_nulls_in_what_is_applied_say_nothing(api: Api) -> None:
+    body = _deployment(replicas=None)
+    body["metadata"]["creationTimestamp"] = None
+    found = _apply(api, body, "one")
+    assert found["spec"]["replicas"] == 1
+    assert ".spec.replicas" not in _owned(found, "one")
+
+
+def test_a_wrong_type_is_refused_before_it_is_merged(api: Api) -> None:
+    body = _deployment()
+    body["spec"]["template"]["spec"]["containers"] = ["web"]
+    with pytest.raises(
+        ApiError, match=r"cannot unmarshal string into field spec\.template\.spec\.containers"
+    ):
+        _apply(api, body, "one")
+
+
+def test_the_status_of_what_is_not_there_cannot_be_applied(api: Api) -> None:
+    with pytest.raises(ApiError, match=r'deployments\.apps "web" not found'):
+        _apply(api, _only(), "one", subresource="status")
+
+
 def test_managed_fields_cannot_be_applied(api: Api) -> None:
     body = _deployment()
     body["metadata"]["managedFields"] = [{"manager": "x"}]

@@ -78,6 +78,8 @@ def test_the_past_is_known_as_far_as_the_history_goes_and_gone_before() -> None:
     with pytest.raises(ApiError, match="too old resource version") as caught:
         store.since(start)
     assert (caught.value.code, caught.value.reason) == (410, "Expired")
+    with pytest.raises(ApiError, match="too large resource version"):
+        store.since(store.version + 1)
 
 
 @given(
