@@ -77,7 +77,7 @@ def test_status_and_scale(apps: Any, namespace: str) -> None:
     assert (found.spec.replicas, found.status.ready_replicas) == (2, 1)
 
 
-def test_watch_follows_a_list_and_ends_by_itself(core: Any, namespace: str) -> None:
+def test_watch_follows_a_list(core: Any, namespace: str) -> None:
     listed = core.list_namespaced_config_map(namespace, _request_timeout=_SECONDS)
     version = listed.metadata.resource_version
 
@@ -89,10 +89,13 @@ def test_watch_follows_a_list_and_ends_by_itself(core: Any, namespace: str) -> N
 
     changing = threading.Thread(target=change)
     changing.start()
-    stream = _KUBERNETES.watch.Watch().stream(
-        core.list_namespaced_config_map, namespace, resource_version=version, timeout_seconds=2
-    )
-    seen = [(event["type"], event["object"].metadata.name) for event in stream]
+    watch, seen = _KUBERNETES.watch.Watch(), []
+    for event in watch.stream(
+        core.list_namespaced_config_map, namespace, resource_version=version, timeout_seconds=_SECONDS
+    ):
+        seen.append((event["type"], event["object"].metadata.name))
+        if event["type"] == "DELETED":
+            watch.stop()
     changing.join()
     assert seen == [("ADDED", "a"), ("MODIFIED", "a"), ("DELETED", "a")]
 

@@ -4,7 +4,7 @@ import copy
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.apiserver.merging import PatchError, json_patch, merge_patch, strategic_merge
@@ -44,6 +44,7 @@ def test_merge_patch(value: Json, patch: Json, expected: Json) -> None:
     assert merge_patch(value, patch) == expected
 
 
+@settings(deadline=None)
 @given(value=_documents, patch=_documents)
 def test_merge_patch_is_idempotent_and_leaves_its_arguments_alone(value: Json, patch: Json) -> None:
     before = copy.deepcopy((value, patch))

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.apiserver import fieldsets
@@ -177,6 +177,7 @@ def test_managed_fields_cannot_be_applied(api: Api) -> None:
 _steps = st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}', 'v:"y"'])
 
 
+@settings(deadline=None)
 @given(paths=st.sets(st.lists(_steps, min_size=1, max_size=4).map(tuple), max_size=8))
 def test_a_set_of_fields_survives_its_notation(paths: set[fieldsets.Path]) -> None:
     assert set(fieldsets.decode(fieldsets.encode(paths))) == paths

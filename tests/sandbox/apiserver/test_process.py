@@ -92,7 +92,7 @@ def test_a_term_ends_it_quickly_even_with_open_watches(tmp_path: Path) -> None:
         reading.start()
         start = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 15
         reading.join(timeout=10)
         assert not reading.is_alive()
 

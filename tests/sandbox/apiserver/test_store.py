@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.apiserver.errors import ApiError
@@ -82,6 +82,7 @@ def test_the_past_is_known_as_far_as_the_history_goes_and_gone_before() -> None:
         store.since(store.version + 1)
 
 
+@settings(deadline=None)
 @given(
     writes=st.lists(st.tuples(st.sampled_from("ab"), st.none() | st.integers()), max_size=12),
     history=st.integers(1, 6),
