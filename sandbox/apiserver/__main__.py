@@ -15,11 +15,12 @@ from pathlib import Path
 import yaml
 from aiohttp import web
 
+from sandbox import clock
 from sandbox.apiserver.running import Settings, start
 
 
 def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)  # noqa: TID251  # the server's one clock, handed to all that need it
+    return dt.datetime.fromtimestamp(clock.now(), dt.UTC)
 
 
 async def _serve(settings: Settings, kubeconfig: Path | None, address: tuple[str, int]) -> None:
