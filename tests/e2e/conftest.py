@@ -1,0 +1,36 @@
+"""One controller for all end-to-end tests; each has an application of its own."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from releases import CROSSFADE, Application, Controller
+from sandbox.cluster import Cluster
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "/e2e/" in str(item.path):
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def controller(
+    cluster: Cluster, kubectl: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Controller]:
+    kubectl("apply", "-f", "-", stdin=subprocess.check_output([CROSSFADE, "crd"], text=True))
+    running = Controller(cluster, tmp_path_factory.mktemp("controller"))
+    running.start()
+    yield running
+    assert running.stop() == 0
+    assert "tick.crashed" not in running.log.read_text()
+
+
+@pytest.fixture
+def app(
+    cluster: Cluster, kubectl: Callable[..., str], namespace: str, controller: Controller
+) -> Iterator[Application]:
+    application = Application(cluster, kubectl, namespace)
+    yield application
+    kubectl("delete", "virtualservice,upstream", "-n", "gloo-system", namespace, "--ignore-not-found")
