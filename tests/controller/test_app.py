@@ -48,6 +48,7 @@ class Service:
 
     def lines(self) -> list[dict[str, Any]]:
         text = self.log.read_text()
+        assert "Traceback" not in text, text
         return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
     def said(self, event: str) -> list[dict[str, Any]]:
