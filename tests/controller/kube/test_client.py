@@ -297,3 +297,29 @@ def test_a_token_that_cannot_be_renewed_is_unavailable(
     with pytest.raises(Unavailable, match=r"no credentials: .*token"):
         connect(renew=renew).read(DEPLOYMENTS, "shop", "web")
     assert not asked
+
+
+def test_a_pod_without_a_service_account_is_told_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "1")
+    with pytest.raises(Unavailable, match=r"service account of this pod: .*token"):
+        Cluster.connect()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_cluster_on_this_machine_is_reached_past_any_proxy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: ThreadingHTTPServer, play: Play, host: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    path = tmp_path / "kubeconfig"
+    path.write_text(
+        f"""
+        {{apiVersion: v1, kind: Config, current-context: c,
+         clusters: [{{name: c, cluster: {{server: "http://{host}:{server.server_address[1]}"}}}}],
+         users: [{{name: c, user: {{}}}}], contexts: [{{name: c, context: {{cluster: c, user: c}}}}]}}
+        """
+    )
+    play({"body": OBJECT})
+    assert Cluster.connect(str(path)).read(DEPLOYMENTS, "shop", "web") == OBJECT
