@@ -4,116 +4,127 @@ A pod that restarts, disappears, comes back or is added must never create a
 negative count, a fake error or a fake request.
 """
 
+import contextlib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from analysis.queries import origin
 from analysis.samples import Answer, Failure, Sample
 
 
-Identity = frozenset[tuple[str, str]]
-"""All labels of a series."""
+Labels = frozenset[tuple[str, str]]
 
-_TARGET = frozenset({"namespace", "pod", "instance", "job"})
+_POD = frozenset({"pod", "instance"})
+_TARGET = _POD | {"namespace"}
+_LARGEST = 2**53
+"""Above this a float cannot count by ones."""
 
 
-class OddCounterError(ValueError):
+class Series(NamedTuple):
+    """One series of one part of a question: of the bad requests, for example, or of all."""
+
+    part: str
+    labels: Labels
+
+
+class NoCounterError(ValueError):
     """A series cannot be a counter."""
 
 
 @dataclass(frozen=True, slots=True)
-class Increase:
-    """What was added to one series."""
-
-    labels: Mapping[str, str]
-    count: float
-
-
-@dataclass(frozen=True, slots=True)
 class Counters:
-    """The last value of every series that was ever seen.
+    """The last value of every series of a question that was ever seen.
 
     A series that is missing keeps its value: when it returns after a missed
-    scrape, its history is not counted a second time.
+    scrape, its history is not counted a second time. Values are whole: a
+    fraction of a request has not happened yet.
     """
 
-    values: Mapping[Identity, float] = field(default_factory=dict)
+    values: Mapping[Series, int] = field(default_factory=dict)
 
-    def updated(self, samples: Iterable[Sample]) -> "Counters":
-        """Take in the values of now.
+    @classmethod
+    def of(cls, parts: Mapping[str, Iterable[Sample]]) -> "Counters":
+        """Take the values of one instant.
 
         Raises:
-            OddCounterError: a value is negative, NaN or infinite.
+            NoCounterError: a value is no number of requests.
 
         """
-        return replace(self, values={**self.values, **_values(samples)})
+        values = {}
+        for part, samples in parts.items():
+            for sample in samples:
+                if not 0 <= sample.value <= _LARGEST:
+                    raise NoCounterError(f"a counter cannot be {sample.value:g}: {dict(sample.labels)}")
+                values[Series(part, frozenset(sample.labels.items()))] = math.floor(sample.value)
+        return cls(values)
 
-    def increases(self, samples: Iterable[Sample], *, fresh: bool) -> tuple[Increase, ...]:
-        """Say what was added since; a value below the last one has started again from zero.
+    def then(self, now: "Counters") -> "Counters":
+        """Remember both; what is seen now stands, and nothing is left of a process that has restarted."""
+        gone = self._restarted(now)
+        kept = {series: value for series, value in self.values.items() if _process(series.labels) not in gone}
+        return Counters({**kept, **now.values})
 
-        The first sight of a series is a starting point, not a count. It counts
-        from zero only if nothing can have happened before: with `fresh` (its
-        pods began with the rollout), or when it is new on a target that was
-        there already, as the counter of a code is that occurs for the first time.
+    def increases(self, now: "Counters", *, fresh: bool) -> dict[Series, int]:
+        """Say what was added to each series of `now`.
+
+        One value below the last one, and the process has restarted: all its
+        counters began again at zero. The first sight of a series is a starting
+        point, not a count, unless nothing can have happened before: with
+        `fresh` (its pods began with the rollout), or in a pod that was there
+        already, as the counter of a code that occurs for the first time.
         """
-        known_targets = {_target(identity) for identity in self.values}
-        found = []
-        for identity, now in _values(samples).items():
-            before = self.values.get(identity)
+        restarted = self._restarted(now)
+        pods = {_pod(series.labels) for series in self.values} - {None}
+        added = {}
+        for series, value in now.values.items():
+            before = self.values.get(series)
             if before is None:
-                counted = fresh or _target(identity) in known_targets
-                before = 0.0 if counted else now
-            found.append(Increase(dict(identity), now - before if now >= before else now))
-        return tuple(found)
+                added[series] = value if fresh or _pod(series.labels) in pods else 0
+            else:
+                added[series] = value if _process(series.labels) in restarted else value - before
+        return added
+
+    def _restarted(self, now: "Counters") -> set[Labels]:
+        return {
+            _process(series.labels)
+            for series, value in now.values.items()
+            if value < self.values.get(series, 0)
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The counters of one Canary at its last evaluation: query id -> counters."""
+    """The counters of one Canary at its last evaluation: question -> counters.
+
+    Of use for one rollout only: at the next one, counting starts anew.
+    """
 
     counters: Mapping[str, Counters] = field(default_factory=dict)
 
     @classmethod
     def of(cls, answers: Mapping[str, Answer]) -> "Baseline":
-        """Start from these answers; a query that was not answered starts later."""
-        return cls().updated(answers)
-
-    def updated(self, answers: Mapping[str, Answer]) -> "Baseline":
-        """Take in the answers of now; what was not answered, or is no counter, stays as it was."""
-        counters = {}
+        """Start from these answers, by query id; a question that was not answered in full starts later."""
+        questions: dict[str, dict[str, Answer]] = {}
         for query_id, answer in answers.items():
-            before = self.counters.get(query_id)
-            after = before if isinstance(answer, Failure) else _updated(before or Counters(), answer)
-            if after is not None:
-                counters[query_id] = after
-        return Baseline(counters)
-
-    def increases(self, query_id: str, samples: tuple[Sample, ...]) -> tuple[Increase, ...] | None:
-        """Say what was added to the series of a query; None if this is its first evaluation."""
-        before = self.counters.get(query_id)
-        if before is None:
-            _values(samples)
-            return None
-        _, role, _ = origin(query_id)
-        return before.increases(samples, fresh=role == "candidate")
+            asked = origin(query_id)
+            questions.setdefault(asked.question, {})[asked.part] = answer
+        counters = {}
+        for question, parts in questions.items():
+            answered = {part: answer for part, answer in parts.items() if not isinstance(answer, Failure)}
+            if len(answered) == len(parts):
+                with contextlib.suppress(NoCounterError):
+                    counters[question] = Counters.of(answered)
+        return cls(counters)
 
 
-def _updated(before: Counters, answer: tuple[Sample, ...]) -> Counters:
-    try:
-        return before.updated(answer)
-    except OddCounterError:
-        return before
+def _pod(labels: Labels) -> Labels | None:
+    """Give the labels that name the pod; None if no label does."""
+    found = frozenset(pair for pair in labels if pair[0] in _TARGET)
+    return found if any(name in _POD for name, _ in found) else None
 
 
-def _values(samples: Iterable[Sample]) -> dict[Identity, float]:
-    values = {}
-    for sample in samples:
-        if not math.isfinite(sample.value) or sample.value < 0:
-            raise OddCounterError(f"a counter cannot be {sample.value:g}: {dict(sample.labels)}")
-        values[frozenset(sample.labels.items())] = sample.value
-    return values
-
-
-def _target(identity: Identity) -> Identity:
-    return frozenset(pair for pair in identity if pair[0] in _TARGET)
+def _process(labels: Labels) -> Labels:
+    """Give what restarts as one: a pod, else the series, with all buckets of a histogram."""
+    return _pod(labels) or frozenset(pair for pair in labels if pair[0] != "le")

@@ -9,6 +9,7 @@ a row are harm. What was not measured is neither a pass nor a failure.
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 
 from analysis.readings import Counts, MetricReading, NoData, Number
 from analysis.samples import Failure
@@ -27,15 +28,16 @@ def judge(
     """Weigh one evaluation together with what `memory` holds of the earlier ones.
 
     Args:
-        memory: The metrics of the previous judgement, in any order; a metric that is not there starts afresh.
+        memory: The metrics of the previous judgement, in any order. A metric that is not there, or
+            was judged by another limit, starts afresh.
         readings: By metric name.
 
     """
-    known = {metric.name: metric for metric in memory}
+    known = {(metric.name, metric.limit): metric for metric in memory}
     metrics = tuple(
         _judged(
             metric,
-            known.get(metric.name, MetricStatus(metric.name)),
+            known.get((metric.name, limit_of(metric)), MetricStatus(metric.name, limit=limit_of(metric))),
             readings[metric.name],
             analysis.min_requests,
         )
@@ -71,25 +73,29 @@ def limit_of(metric: Metric) -> str:
 
 def _together(metrics: tuple[MetricStatus, ...]) -> tuple[Verdict, str]:
     for verdict in (Verdict.HARMFUL, Verdict.BLIND, Verdict.UNDECIDED):
-        for metric in metrics:
-            if metric.verdict is verdict:
-                return verdict, f"{metric.name}: {metric.message}"
+        if named := [metric for metric in metrics if metric.verdict is verdict]:
+            worst = max(named, key=lambda metric: metric.failures)
+            return verdict, f"{worst.name}: {worst.message}"
     return Verdict.SAFE, "every metric is within its limit"
 
 
 def _judged(metric: Metric, memory: MetricStatus, reading: MetricReading, min_requests: int) -> MetricStatus:
-    status = replace(memory, limit=limit_of(metric), query=reading.query, stable_value=_value(reading.stable))
-    match reading.candidate:
-        case Failure(reason=reason):
-            status = replace(status, message=f"Prometheus did not answer: {reason}")
-            return replace(status, verdict=_settled(metric, status, Verdict.BLIND))
-        case NoData(reason=reason):
-            status = replace(status, message=f"no data: {reason}")
-            return replace(status, verdict=_settled(metric, status, Verdict.BLIND))
-        case Number(value=value):
+    stable = _value(reading.stable)
+    status = replace(memory, query=reading.query)
+    if stable is not None:
+        status = replace(status, stable_value=stable)
+    match metric, reading.candidate:
+        case _, Failure(reason=reason):
+            return replace(status, message=reason, verdict=_settled(metric, status, Verdict.BLIND))
+        case _, NoData(reason=reason):
+            message = f"no data: {reason}"
+            return replace(status, message=message, verdict=_settled(metric, status, Verdict.BLIND))
+        case QueryMetric(), Number(value=value):
             status = _by_value(metric, status, value)
-        case Counts() as counts:
+        case RatioMetric() | HistogramMetric(), Counts() as counts:
             status = _by_block(metric, status, counts, min_requests)
+        case _:
+            raise TypeError(f"{metric.name} cannot be judged by {reading.candidate}")
     measured = Verdict.SAFE if status.passes and not status.failures else Verdict.UNDECIDED
     return replace(status, verdict=_settled(metric, status, measured))
 
@@ -99,32 +105,41 @@ def _settled(metric: Metric, status: MetricStatus, otherwise: Verdict) -> Verdic
     return Verdict.HARMFUL if status.failures >= metric.failure_limit else otherwise
 
 
-def _by_value(metric: Metric, status: MetricStatus, value: float) -> MetricStatus:
-    least, most = (metric.min, metric.max) if isinstance(metric, QueryMetric) else (None, None)
-    if most is not None and value > most:
-        return _failed(status, f"value {value:g}, at most {most:g} allowed", value)
-    if least is not None and value < least:
-        return _failed(status, f"value {value:g}, at least {least:g} wanted", value)
+def _by_value(metric: QueryMetric, status: MetricStatus, value: float) -> MetricStatus:
+    if metric.max is not None and value > metric.max:
+        return _failed(status, f"value {value:g}, at most {metric.max:g} allowed", value)
+    if metric.min is not None and value < metric.min:
+        return _failed(status, f"value {value:g}, at least {metric.min:g} wanted", value)
     return _passed(status, f"value {value:g}", value)
 
 
-def _by_block(metric: Metric, status: MetricStatus, counts: Counts, min_requests: int) -> MetricStatus:
+def _by_block(
+    metric: RatioMetric | HistogramMetric, status: MetricStatus, counts: Counts, min_requests: int
+) -> MetricStatus:
     requests, bad = status.requests + counts.requests, status.bad + counts.bad
     allowed = _allowed(metric)
     share = bad / requests if requests else None
-    found = f"{_described(metric, share or 0.0)} ({bad} of {requests} requests)"
+    limits = f"at most {format_share(float(allowed))} allowed"
+    found = f"{_described(metric, share or 0.0)}, {limits} ({bad} of {requests} requests)"
     if bad > allowed * max(requests, min_requests):
-        failed = _failed(status, f"{found}, at most {format_share(allowed)} allowed", share)
-        return replace(failed, requests=0, bad=0)
+        return replace(_failed(status, found, share), requests=0, bad=0)
     if requests >= min_requests:
         return replace(_passed(status, found, share), requests=0, bad=0)
-    message = f"{requests} of {min_requests} requests so far" if requests else "no requests yet"
-    if counts.starting:
-        message = "counting starts now"
-    if bad:
-        message = f"{message}, {bad} bad"
     value = share if share is not None else status.value
-    return replace(status, requests=requests, bad=bad, message=message, value=value)
+    status = replace(status, requests=requests, bad=bad, value=value)
+    return replace(status, message=_counting(metric, status, min_requests, counts.note))
+
+
+def _counting(metric: Metric, status: MetricStatus, min_requests: int, note: str) -> str:
+    if status.requests:
+        message = f"{status.requests} of {min_requests} requests so far"
+    else:
+        message = note or ("no requests since" if status.passes or status.failures else "no requests yet")
+    if status.bad:
+        message = f"{message}, {status.bad} bad"
+    if status.failures:
+        message = f"{message}, after {status.failures} of {metric.failure_limit} failures in a row"
+    return message
 
 
 def _passed(status: MetricStatus, message: str, value: float | None) -> MetricStatus:
@@ -135,17 +150,18 @@ def _failed(status: MetricStatus, message: str, value: float | None) -> MetricSt
     return replace(status, failures=status.failures + 1, message=message, value=value)
 
 
-def _allowed(metric: Metric) -> float:
-    match metric:
-        case RatioMetric(max=share):
-            return share
-        case HistogramMetric(max=limit):
-            return 1 - limit.quantile
-        case QueryMetric():
-            return 0.0
+def _allowed(metric: RatioMetric | HistogramMetric) -> Fraction:
+    """Give the share as it was written: as a float, 29% of 100 are 28.999999999999996."""
+    if isinstance(metric, RatioMetric):
+        return _as_written(metric.max)
+    return 1 - _as_written(metric.max.quantile)
 
 
-def _described(metric: Metric, share: float) -> str:
+def _as_written(share: float) -> Fraction:
+    return Fraction(f"{share:.12g}")
+
+
+def _described(metric: RatioMetric | HistogramMetric, share: float) -> str:
     if isinstance(metric, HistogramMetric):
         return f"{format_share(share)} slower than {metric.max.seconds:g}s"
     return f"{format_share(share)} bad"

@@ -8,6 +8,7 @@ a hook on its session: warnings, partial answers, errors in Prometheus' own word
 
 import datetime as dt
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,15 +19,14 @@ from prometheus_api_client import PrometheusConnect
 from urllib3.util import Retry
 
 from analysis.queries import Query, join
-from analysis.samples import Answer, Failure, Sample, UnreadableError, read_result, split
+from analysis.samples import Answer, Failure, NoNumberError, Sample, UnreadableError, read_result, split
 
 
-MOST_JOINED = 50
-"""Queries in one request; more together take longer than apart."""
 PAUSE = 0.2
 """Seconds before the one retry."""
 
-_QUERY_ERRORS = {400, 422}
+_REFUSALS = {400, 422}
+_PASSING = {502, 503, 504}
 _LONGEST_REASON = 300
 _MOST_APART = 1000
 
@@ -42,16 +42,16 @@ class NoConnectionError(UnansweredError):
     """Nobody was there; asking once more may help."""
 
 
-class QueryError(UnansweredError):
-    """Prometheus refuses this very expression."""
+class RefusedError(Exception):
+    """Prometheus refuses this very expression; the message is its own."""
 
 
 class Prometheus:
-    """One Prometheus, or whatever speaks its query API.
+    """One Prometheus, or whatever speaks its query API. Implements `controller.ports.Evidence`.
 
     Args:
         url: Without the path of the API. Credentials in it are used, and never shown.
-        timeout: Of one request, seconds.
+        timeout: Of one question, its retry included.
         on_request: Called after every request with `answered`, `refused` or `failed`.
 
     """
@@ -61,11 +61,7 @@ class Prometheus:
         self._on_request = on_request
         self._shown = _without_credentials(url)
         self._client = PrometheusConnect(
-            url=url.rstrip("/"),
-            retry=Retry(total=0),
-            timeout=self._seconds,
-            session=_FormSession(),
-            method="POST",
+            url=url.rstrip("/"), retry=Retry(total=0), session=_FormSession(), method="POST"
         )
         self._apart: set[str] = set()
         self._lock = threading.Lock()
@@ -74,118 +70,138 @@ class Prometheus:
         """Evaluate all queries at one timestamp; what was not answered is a Failure.
 
         One request, as long as Prometheus accepts every expression. A refused one
-        is found by halving, and from then on asked on its own.
+        is found by halving, and from then on asked on its own. When Prometheus
+        cannot be asked at all, no further request is made.
         """
         with self._lock:
             apart = frozenset(self._apart)
-        together = [query for query in queries if query.expression not in apart]
+        together = [query for query in queries if query.id not in apart]
         answers: dict[str, Answer] = {}
-        for start in range(0, len(together), MOST_JOINED):
-            answers |= self._together(together[start : start + MOST_JOINED], at)
-        for query in queries:
-            if query.id not in answers:
-                answers[query.id] = self._alone(query, at)
-        return answers
+        failure = Failure("")
+        try:
+            if together:
+                answers |= self._together(together, at)
+            for query in queries:
+                if query.id in apart:
+                    answers[query.id] = self._alone(query, at)
+        except (UnansweredError, UnreadableError) as error:
+            failure = Failure(f"Prometheus at {self._shown}: {error}")
+        return {query.id: answers.get(query.id, failure) for query in queries}
 
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
 
-    def _together(self, queries: Sequence[Query], at: dt.datetime) -> dict[str, Answer]:
+    def _together(self, queries: Sequence[Query], at: dt.datetime) -> Mapping[str, Answer]:
         try:
-            samples = self._samples(join(queries), at)
-            return split(samples, [query.id for query in queries])
-        except QueryError:
-            if len(queries) > 1:
-                half = len(queries) // 2
-                return self._together(queries[:half], at) | self._together(queries[half:], at)
-            return {queries[0].id: self._alone(queries[0], at)}
-        except (UnansweredError, UnreadableError) as error:
-            return dict.fromkeys((query.id for query in queries), Failure(self._reason(error)))
+            return split(self._samples(join(queries), at), [query.id for query in queries])
+        except (RefusedError, NoNumberError):
+            if len(queries) == 1:
+                return {queries[0].id: self._alone(queries[0], at)}
+        half = len(queries) // 2
+        return {**self._together(queries[:half], at), **self._together(queries[half:], at)}
 
     def _alone(self, query: Query, at: dt.datetime) -> Answer:
         """Ask as it stands: a scalar, for example, cannot be joined."""
         with self._lock:
             if len(self._apart) >= _MOST_APART:
                 self._apart.clear()
-            self._apart.add(query.expression)
+            self._apart.add(query.id)
         try:
             return self._samples(query.expression, at)
-        except (UnansweredError, UnreadableError) as error:
-            return Failure(self._reason(error))
+        except RefusedError as error:
+            return Failure(f"Prometheus refused the query: {error}")
+        except NoNumberError as error:
+            return Failure(f"the query cannot be judged: {error}")
 
     def _samples(self, expression: str, at: dt.datetime) -> tuple[Sample, ...]:
+        deadline = time.monotonic() + self._seconds
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(NoConnectionError),
-            stop=tenacity.stop_after_attempt(2) | tenacity.stop_after_delay(self._seconds),
+            stop=tenacity.stop_after_attempt(2) | tenacity.stop_before_delay(self._seconds),
             wait=tenacity.wait_fixed(PAUSE),
             reraise=True,
         )
-        return read_result(retrying(self._once, expression, at))
+        return read_result(retrying(self._once, expression, at, deadline))
 
-    def _once(self, expression: str, at: dt.datetime) -> object:
+    def _once(self, expression: str, at: dt.datetime, deadline: float) -> object:
         outcome = "failed"
+        left = max(deadline - time.monotonic(), 0.001)
+        asked = {"time": f"{at.timestamp():.3f}", "timeout": f"{left * 1000:.0f}ms"}
         try:
-            result = self._client.custom_query(expression, params={"time": f"{at.timestamp():.3f}"})
+            result: object = self._client.custom_query(expression, asked, left)
             outcome = "answered"
             return result
-        except QueryError:
+        except (RefusedError, NoNumberError):
             outcome = "refused"
             raise
         except requests.exceptions.Timeout as error:
             raise UnansweredError(f"no answer within {self._seconds:g}s") from error
         except requests.exceptions.ConnectionError as error:
-            raise NoConnectionError("cannot be reached") from error
-        except (requests.exceptions.RequestException, KeyError, TypeError) as error:
-            raise UnansweredError(f"its answer cannot be read ({type(error).__name__})") from error
+            raise NoConnectionError(f"cannot be reached ({_cause(error)})") from error
+        except requests.exceptions.RequestException as error:
+            raise UnansweredError(f"the answer broke off ({type(error).__name__})") from error
         finally:
             self._on_request(outcome)
 
-    def _reason(self, error: Exception) -> str:
-        if isinstance(error, QueryError):
-            return str(error)
-        return f"{self._shown}: {error}"
-
 
 class _FormSession(requests.Session):
-    """Sends parameters of a POST as a form: joined queries are too long for a URL."""
+    """Sends parameters as a form, since joined queries are too long for a URL, and checks the answers."""
 
-    def request(self, method: str | bytes, url: str | bytes, **options: Any) -> requests.Response:  # type: ignore[override]  # noqa: ANN401  # requests' own signature
-        if method == "POST":
-            options["data"] = options.pop("params")
-        response = super().request(method, url, **options)
-        _check(response)
-        return response
+    def __init__(self) -> None:
+        super().__init__()
+        self.hooks["response"] = [_check]
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """Move the parameters from the URL into the body."""
+        request.data, request.params = request.params, {}
+        return super().prepare_request(request)
 
 
-def _check(response: requests.Response) -> None:
+def _check(response: requests.Response, **_options: object) -> None:
     """Let only complete answers pass.
 
     Raises:
-        QueryError: the expression is refused.
-        NoConnectionError: a proxy says that nobody is there.
+        RefusedError: the expression is at fault.
+        NoNumberError: the expression gives something else than one number per series.
+        NoConnectionError: nobody is there at the moment.
         UnansweredError: anything else that is not a complete answer.
 
     """
-    status = response.status_code
-    if status in {502, 503, 504}:
+    status, body = response.status_code, _body(response)
+    if status in _REFUSALS and body.get("status") == "error":
+        raise RefusedError(str(body.get("error"))[:_LONGEST_REASON])
+    if status in _PASSING and not body:
         raise NoConnectionError(f"answered {status}")
+    if status != 200 or body.get("status") != "success":
+        words = body.get("error") or "with something that is no answer of Prometheus'"
+        raise UnansweredError(f"answered {status}: {str(words)[:_LONGEST_REASON]}")
+    for warning in map(str, body.get("warnings") or ()):
+        if warning.startswith("PromQL warning"):
+            raise RefusedError(warning[:_LONGEST_REASON])
+        if not warning.startswith("PromQL info"):
+            raise UnansweredError(f"the answer is not complete: {warning[:_LONGEST_REASON]}")
+    data = body.get("data")
+    if not isinstance(data, dict) or "result" not in data:
+        raise UnansweredError(f"answered {status} without a result")
+    if (kind := data.get("resultType")) not in {"vector", "scalar"}:
+        raise NoNumberError(f"it gives a {kind}; one number per series is needed")
+
+
+def _body(response: requests.Response) -> dict[str, Any]:
     try:
         body = response.json()
-    except requests.exceptions.JSONDecodeError as error:
-        raise UnansweredError(f"answered {status} with something that is not JSON") from error
-    if not isinstance(body, dict):
-        raise UnansweredError(f"answered {status} with JSON that is no answer")
-    words = str(body.get("error") or "")[:_LONGEST_REASON]
-    if status in _QUERY_ERRORS and body.get("status") == "error":
-        raise QueryError(words)
-    if status != 200 or body.get("status") != "success":
-        raise UnansweredError(f"answered {status}: {words}")
-    if warnings := body.get("warnings"):
-        raise UnansweredError(f"gave a partial answer: {str(warnings[0])[:_LONGEST_REASON]}")
+    except requests.exceptions.JSONDecodeError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _cause(error: requests.exceptions.ConnectionError) -> str:
+    """Give the system's own words, without the addresses and objects around them."""
+    inner = error.args[0] if error.args else error
+    return str(getattr(inner, "reason", inner)).rpartition(": ")[2][:_LONGEST_REASON]
 
 
 def _without_credentials(url: str) -> str:
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    return parts._replace(netloc=f"{host}:{parts.port}" if parts.port else host, query="").geturl()
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

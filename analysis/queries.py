@@ -5,9 +5,9 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from config.canary import Analysis, HistogramMetric, QueryMetric, RatioMetric
+from config.canary import Analysis, HistogramMetric, Metric, QueryMetric, RatioMetric
 from config.placeholders import PLACEHOLDER
 from config.status import Revision
 
@@ -18,8 +18,11 @@ MARK = "crossfade_query"
 """The label by which the answers of joined queries are told apart."""
 
 _STRING = r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`'
-_TOKEN = re.compile(rf"(?P<string>{_STRING})|(?P<comment>#[^\n]*)|{PLACEHOLDER.pattern}")
+_TOKEN = re.compile(
+    rf"(?P<regex>[=!]~(?:\s|#[^\n]*)*)?(?P<string>{_STRING})|(?P<comment>#[^\n]*)|{PLACEHOLDER.pattern}"
+)
 _REGEX_MEANING = re.compile(r"([\\.+*?()\[\]{}^$|])")
+_WORD = re.compile(r"[0-9A-Za-z_:]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,45 +60,47 @@ class Subject:
         }
 
 
+class Origin(NamedTuple):
+    """What a query was asked for."""
+
+    metric: str
+    role: Role
+    part: str
+    """`bad` and `total` of a ratio, `buckets` of a histogram, `value` of a query."""
+    question: str
+    """The same for all parts of a metric, as long as the same is asked about the same version."""
+
+
+def origin(query_id: str) -> Origin:
+    """Read the id of a query: `errors/candidate/bad/1a2b3c4d`."""
+    metric, role, part, fingerprint = query_id.split("/")
+    about: Role = "candidate" if role == "candidate" else "stable"
+    return Origin(metric, about, part, f"{metric}/{role}/{fingerprint}")
+
+
 def resolve(expression: str, values: Mapping[str, str]) -> str:
-    """Fill in the placeholders.
+    """Fill in the placeholders and take the comments out.
 
-    Inside a string a value cannot end the string, and inside a regular
-    expression (`=~`, `!~`) it stands for itself.
-
-    Raises:
-        ValueError: a value cannot be written where its placeholder stands.
-
+    In a string a value cannot end the string, and in a regular expression (`=~`,
+    `!~`) it stands for itself. Elsewhere only a single word can stand: any other
+    value is not filled in, and Prometheus refuses the braces.
     """
 
     def filled(found: re.Match[str]) -> str:
+        if found["string"] is not None:
+            regex = found["regex"] or ""
+            return regex + _filled_string(found["string"], values, is_regex=bool(regex))
         if found["comment"] is not None:
             return ""
-        if found["string"] is None:
-            return values[found[3]]
-        operator = expression[: found.start()].rstrip()[-2:]
-        return _filled_string(found["string"], values, is_regex=operator in {"=~", "!~"})
+        value = values[found[4]]
+        return value if _WORD.fullmatch(value) else found[0]
 
     return _TOKEN.sub(filled, expression)
 
 
 def queries_for(analysis: Analysis, subject: Subject) -> tuple[Query, ...]:
-    """Give all queries of one evaluation: every metric, for both versions.
-
-    An id changes with its expression, so that counters are never compared with
-    those of another question.
-    """
-    return tuple(
-        Query(_identity(name, role, part, resolved), resolved)
-        for name, role, part, expression in _parts(analysis)
-        for resolved in (resolve(expression, subject.values(role)),)
-    )
-
-
-def origin(query_id: str) -> tuple[str, str, str]:
-    """Give metric, role and part that an id names: `errors`, `candidate`, `bad`."""
-    metric, role, part, _ = query_id.split("/")
-    return metric, role, part
+    """Give all queries of one evaluation: every metric, for both versions."""
+    return tuple(_queries_for(analysis, subject))
 
 
 def join(queries: Sequence[Query]) -> str:
@@ -105,37 +110,41 @@ def join(queries: Sequence[Query]) -> str:
     )
 
 
-def _parts(analysis: Analysis) -> Iterator[tuple[str, Role, str, str]]:
+def _queries_for(analysis: Analysis, subject: Subject) -> Iterator[Query]:
     for metric in analysis.metrics:
         for role in ROLES:
-            match metric:
-                case RatioMetric(ratio=ratio):
-                    yield metric.name, role, "bad", ratio.bad
-                    yield metric.name, role, "total", ratio.total
-                case HistogramMetric(histogram=histogram):
-                    yield metric.name, role, "buckets", histogram.buckets
-                case QueryMetric(query=query):
-                    yield metric.name, role, "value", query
+            values = subject.values(role)
+            fingerprint = _fingerprint(metric, values)
+            for part, expression in _parts(metric).items():
+                yield Query(f"{metric.name}/{role}/{part}/{fingerprint}", resolve(expression, values))
 
 
-def _identity(name: str, role: Role, part: str, expression: str) -> str:
-    return f"{name}/{role}/{part}/{hashlib.sha256(expression.encode()).hexdigest()[:8]}"
+def _parts(metric: Metric) -> Mapping[str, str]:
+    match metric:
+        case RatioMetric(ratio=ratio):
+            return {"bad": ratio.bad, "total": ratio.total}
+        case HistogramMetric(histogram=histogram):
+            return {"buckets": histogram.buckets}
+        case QueryMetric(query=query):
+            return {"value": query}
+
+
+def _fingerprint(metric: Metric, values: Mapping[str, str]) -> str:
+    """Tell questions apart; one that only asks about a longer window is the same."""
+    asked = "\n".join(resolve(each, {**values, "window": ""}) for each in _parts(metric).values())
+    return hashlib.sha256(asked.encode()).hexdigest()[:8]
 
 
 def _filled_string(string: str, values: Mapping[str, str], *, is_regex: bool) -> str:
     quote = string[0]
 
-    def filled(found: re.Match[str]) -> str:
+    def meant(found: re.Match[str]) -> str:
         value = values[found[1]]
-        if is_regex:
-            value = _REGEX_MEANING.sub(r"\\\1", value)
-        if quote == "`":
-            if "`" in value:
-                raise ValueError(f"{value!r} cannot stand between backquotes; use double quotes")
-            return value
-        return _escaped(value, quote)
+        return _REGEX_MEANING.sub(r"\\\1", value) if is_regex else value
 
-    return PLACEHOLDER.sub(filled, string)
+    if quote == "`":  # takes no escapes: written with the other quotes
+        return _quoted(PLACEHOLDER.sub(meant, string[1:-1])) if PLACEHOLDER.search(string) else string
+    return PLACEHOLDER.sub(lambda found: _escaped(meant(found), quote), string)
 
 
 def _quoted(text: str) -> str:

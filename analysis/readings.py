@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from analysis.counters import Baseline, Increase, OddCounterError
-from analysis.queries import Query, Role, origin
+from analysis.counters import Baseline, Counters, Labels, NoCounterError, Series
+from analysis.queries import ROLES, Query, Role, origin
 from analysis.samples import Answer, Failure
 from config.canary import Analysis, HistogramMetric, Metric, QueryMetric, RatioMetric
 
@@ -16,13 +16,13 @@ class Counts:
 
     requests: int
     bad: int
-    starting: bool = False
-    """This is the first evaluation: counting starts now."""
+    note: str = ""
+    """Why there is nothing to count, for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """The value of a free query."""
+    """The value of a free query; finite."""
 
     value: float
 
@@ -47,116 +47,173 @@ class MetricReading:
     """What was asked about the candidate."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One metric, asked about one version."""
+
+    question: str
+    role: Role
+    parts: Mapping[str, tuple[Query, Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """What was added to each series."""
+
+    series: Mapping[Series, int]
+    note: str
+    counters: Counters
+    """To be remembered once they have been counted."""
+
+    def total(self, part: str) -> int:
+        return sum(added for series, added in self.series.items() if series.part == part)
+
+
 def count(
     analysis: Analysis, before: Baseline | None, queries: Sequence[Query], answers: Mapping[str, Answer]
 ) -> tuple[Baseline, dict[str, MetricReading]]:
     """Turn answers into readings by metric name, and give the baseline for the next evaluation.
 
-    `before` None: everything starts now.
+    What could not be counted this time is counted next time: its counters in
+    the baseline stay as they were, all parts of a metric together.
+
+    Args:
+        analysis: Its metrics are the ones to be read.
+        before: The baseline of the previous evaluation; None: counting starts now.
+        queries: As `queries_for` gives them.
+        answers: Of every query, by its id.
+
     """
-    baseline = before or Baseline()
-    found = {origin(query.id): (query.id, answers[query.id]) for query in queries}
-    asked = {origin(query.id): query.expression for query in queries}
-    readings = {
-        metric.name: MetricReading(
-            candidate=_read(metric, "candidate", found, baseline),
-            stable=_read(metric, "stable", found, baseline),
-            query=_asked(metric, asked),
-        )
-        for metric in analysis.metrics
-    }
-    return baseline.updated(answers), readings
+    known = before.counters if before else {}
+    asked = _asked(queries, answers)
+    counters: dict[str, Counters] = {}
+    readings = {}
+    for metric in analysis.metrics:
+        found = {}
+        for role in ROLES:
+            about = asked[metric.name, role]
+            found[role], after = _read(metric, about, known.get(about.question))
+            if after is not None:
+                counters[about.question] = after
+        query = _shown(asked[metric.name, "candidate"])
+        readings[metric.name] = MetricReading(found["candidate"], found["stable"], query)
+    return Baseline(counters), readings
 
 
-def _asked(metric: Metric, expressions: Mapping[tuple[str, str, str], str]) -> str:
-    match metric:
-        case RatioMetric(name=name):
-            return f"({expressions[name, 'candidate', 'bad']}) / ({expressions[name, 'candidate', 'total']})"
-        case HistogramMetric(name=name):
-            return expressions[name, "candidate", "buckets"]
-        case QueryMetric(name=name):
-            return expressions[name, "candidate", "value"]
+def _asked(queries: Sequence[Query], answers: Mapping[str, Answer]) -> dict[tuple[str, Role], _Asked]:
+    found: dict[tuple[str, Role], _Asked] = {}
+    for query in queries:
+        about = origin(query.id)
+        asked = found.get((about.metric, about.role), _Asked(about.question, about.role, {}))
+        parts = {**asked.parts, about.part: (query, answers[query.id])}
+        found[about.metric, about.role] = replace(asked, parts=parts)
+    return found
 
 
-_Answers = Mapping[tuple[str, str, str], tuple[str, Answer]]
+def _shown(asked: _Asked) -> str:
+    expressions = [query.expression for query, _ in asked.parts.values()]
+    return expressions[0] if len(expressions) == 1 else " / ".join(f"({each})" for each in expressions)
 
 
-def _read(metric: Metric, role: Role, answers: _Answers, baseline: Baseline) -> Reading:
-    match metric:
-        case RatioMetric():
-            return _ratio(metric.name, role, answers, baseline)
-        case HistogramMetric():
-            return _histogram(metric, role, answers, baseline)
-        case QueryMetric():
-            return _number(answers[metric.name, role, "value"][1])
+def _read(metric: Metric, asked: _Asked, known: Counters | None) -> tuple[Reading, Counters | None]:
+    """Give the reading, and the counters to remember after it."""
+    if isinstance(metric, QueryMetric):
+        return _number(asked.parts["value"][1]), None
+    added = _added(asked, known)
+    if not isinstance(added, _Added):
+        return added, known
+    reading = _ratio(added) if isinstance(metric, RatioMetric) else _histogram(metric, added)
+    return reading, added.counters if isinstance(reading, Counts) else known
 
 
-def _ratio(name: str, role: Role, answers: _Answers, baseline: Baseline) -> Reading:
-    found = [_increases(answers[name, role, part], baseline) for part in ("bad", "total")]
-    for each in found:
-        if isinstance(each, NoData | Failure):
-            return each
-    bad, total = (_sum(each) if isinstance(each, tuple) else None for each in found)
-    if bad is None or total is None:
-        return Counts(0, 0, starting=True)
-    if bad > total:
-        return NoData(f"{bad} bad requests of {total} cannot be: does ratio.total count the bad ones too?")
-    return Counts(total, bad)
-
-
-def _histogram(metric: HistogramMetric, role: Role, answers: _Answers, baseline: Baseline) -> Reading:
-    entry = answers[metric.name, role, "buckets"]
-    found = _increases(entry, baseline)
-    if isinstance(found, NoData | Failure):
-        return found
-    samples = entry[1]
-    bounds = set() if isinstance(samples, Failure) else {_bound(sample.labels) for sample in samples}
-    if None in bounds:
-        return NoData("series without a label le: histogram.buckets wants the _bucket series")
-    wanted = metric.max.seconds
-    if bounds and not {wanted, math.inf} <= bounds:
-        listed = ", ".join(f"{bound:g}" for bound in sorted(bound for bound in bounds if bound is not None))
-        return NoData(f"{wanted:g} is not a bucket bound; the bounds are {listed}")
-    if found is None:
-        return Counts(0, 0, starting=True)
-    total = _sum(tuple(each for each in found if _bound(each.labels) == math.inf))
-    fast = _sum(tuple(each for each in found if _bound(each.labels) == wanted))
-    if fast > total:
-        return NoData(f"{fast} of {total} requests took at most {wanted:g}s, which cannot be")
-    return Counts(total, total - fast)
-
-
-def _increases(
-    entry: tuple[str, Answer], baseline: Baseline
-) -> tuple[Increase, ...] | NoData | Failure | None:
-    query_id, answer = entry
-    if isinstance(answer, Failure):
-        return answer
+def _added(asked: _Asked, known: Counters | None) -> _Added | NoData | Failure:
+    answered = {part: answer for part, (_, answer) in asked.parts.items() if not isinstance(answer, Failure)}
+    if len(answered) < len(asked.parts):
+        return _failure(asked)
     try:
-        return baseline.increases(query_id, answer)
-    except OddCounterError as error:
+        now = Counters.of(answered)
+    except NoCounterError as error:
         return NoData(str(error))
+    note = "counting starts now" if known is None else ""
+    if not now.values:
+        note = "the query finds no series yet"
+    before = now if known is None else known
+    return _Added(before.increases(now, fresh=asked.role == "candidate"), note, before.then(now))
+
+
+def _failure(asked: _Asked) -> Failure:
+    """Give the reason, with the part that it is about if another part was answered or failed otherwise."""
+    answers = {part: answer for part, (_, answer) in asked.parts.items()}
+    failures = {part: answer.reason for part, answer in answers.items() if isinstance(answer, Failure)}
+    part, reason = next(iter(failures.items()))
+    everywhere = all(failures.get(each) == reason for each in answers)
+    return Failure(reason if everywhere else f"{part}: {reason}")
+
+
+def _ratio(added: _Added) -> Counts | NoData:
+    bad, requests = added.total("bad"), added.total("total")
+    if bad > requests:
+        return NoData(f"{bad} bad requests of {requests} cannot be: does ratio.total count the bad ones too?")
+    return Counts(requests, bad, added.note)
+
+
+def _histogram(metric: HistogramMetric, added: _Added) -> Counts | NoData:
+    requests = slow = 0
+    for buckets in _by_histogram(added.series).values():
+        bounds = [bound for bound, _ in buckets]
+        if problem := _odd(bounds, metric.max.seconds):
+            return NoData(problem)
+        total, fast = dict(buckets)[math.inf], dict(buckets)[metric.max.seconds]
+        if fast > total:
+            return NoData(f"{fast} of {total} requests took at most {metric.max.seconds:g}s, which cannot be")
+        requests += total
+        slow += total - fast
+    return Counts(requests, slow, added.note)
+
+
+def _by_histogram(series: Mapping[Series, int]) -> dict[Labels, list[tuple[float, int]]]:
+    """Group by all labels but `le`: bounds, NaN where there is none, and what was added."""
+    found: dict[Labels, list[tuple[float, int]]] = {}
+    for (_, identity), added in series.items():
+        labels = dict(identity)
+        bound = _bound(labels.pop("le", ""))
+        found.setdefault(frozenset(labels.items()), []).append((bound, added))
+    return found
+
+
+def _odd(bounds: Sequence[float], wanted: float) -> str:
+    """Say why the slow requests of a histogram with these bounds cannot be counted; empty if they can."""
+    if any(math.isnan(bound) for bound in bounds):
+        return "series without a number as label le: histogram.buckets wants the _bucket series"
+    if len(set(bounds)) < len(bounds):
+        return "the same bucket bound twice in one histogram"
+    if math.inf not in bounds:
+        return 'the bucket le="+Inf" is missing: histogram.buckets wants all buckets'
+    if wanted not in bounds:
+        finite = ", ".join(f"{bound:g}" for bound in sorted(bounds) if bound < math.inf)
+        return f"{wanted:g} is not a bucket bound; bounds: {finite}"
+    return ""
+
+
+def _bound(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _number(answer: Answer) -> Reading:
-    if isinstance(answer, Failure):
-        return answer
-    if not answer:
-        return NoData("the query answered nothing")
-    if len(answer) > 1:
-        return NoData(f"{len(answer)} series where one number was expected: sum them up, or select one")
-    value = answer[0].value
-    if not math.isfinite(value):
-        return NoData(f"the query answered {value}")
-    return Number(value)
+    match answer:
+        case Failure():
+            return answer
+        case ():
+            return NoData("the query answered nothing")
+        case (sample,):
+            value = sample.value
+            return Number(value) if math.isfinite(value) else NoData(f"the query answered {_name(value)}")
+        case _:
+            return NoData(f"{len(answer)} series where one number was expected")
 
 
-def _sum(increases: tuple[Increase, ...]) -> int:
-    return round(sum(increase.count for increase in increases))
-
-
-def _bound(labels: Mapping[str, str]) -> float | None:
-    try:
-        return float(labels["le"])
-    except (KeyError, ValueError):
-        return None
+def _name(value: float) -> str:
+    return "NaN" if math.isnan(value) else f"{'+' if value > 0 else '-'}Inf"

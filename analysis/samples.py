@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from analysis.queries import MARK
 
 
+_LONGEST_SHOWN = 200
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One series at one instant."""
+    """One series at one instant; the value may be NaN or infinite."""
 
     labels: Mapping[str, str]
     value: float
@@ -28,44 +31,69 @@ class UnreadableError(ValueError):
     """The answer is not one that Prometheus gives."""
 
 
+class NoNumberError(ValueError):
+    """The expression itself gives something else than one number per series."""
+
+
 def read_result(result: object) -> tuple[Sample, ...]:
     """Read the `result` of an instant query: a vector, or a scalar as one series without labels.
 
     Raises:
-        UnreadableError: anything else.
+        NoNumberError: a native histogram.
+        UnreadableError: this is no answer of Prometheus'.
 
     """
-    if not isinstance(result, list):
-        raise UnreadableError(f"a list of series was expected, found {type(result).__name__}")
-    if len(result) == 2 and isinstance(result[1], str):
-        return (Sample({}, _number(result)),)
-    return tuple(_series(item) for item in result)
+    match result:
+        case [int() | float(), str()]:
+            return (Sample({}, _number(result)),)
+        case [*items]:
+            return tuple(_series(item) for item in items)
+        case _:
+            raise UnreadableError(f"no series: {_shown(result)}")
 
 
 def split(samples: Iterable[Sample], ids: Iterable[str]) -> dict[str, Answer]:
-    """Give each of the joined queries its series back, without the mark; none is an answer too."""
-    found: dict[str, list[Sample]] = {query_id: [] for query_id in ids}
+    """Give each of the joined queries its series back, without the mark; no series is an answer too.
+
+    Raises:
+        UnreadableError: a series that belongs to none of them, or that came twice.
+
+    """
+    found: dict[str, dict[frozenset[tuple[str, str]], Sample]] = {query_id: {} for query_id in ids}
     for sample in samples:
         labels = dict(sample.labels)
         owner = found.get(labels.pop(MARK, ""))
         if owner is None:
-            raise UnreadableError(f"a series came back that nobody asked for: {labels}")
-        owner.append(Sample(labels, sample.value))
-    return {query_id: tuple(series) for query_id, series in found.items()}
+            raise UnreadableError(f"a series that nobody asked for: {_shown(labels)}")
+        identity = frozenset(labels.items())
+        if identity in owner:
+            raise UnreadableError(f"the same series twice: {_shown(labels)}")
+        owner[identity] = Sample(labels, sample.value)
+    return {query_id: tuple(series.values()) for query_id, series in found.items()}
 
 
 def _series(item: object) -> Sample:
-    if not isinstance(item, dict) or not isinstance(item.get("metric"), dict):
-        raise UnreadableError("a series without labels")
-    if "value" not in item:
-        raise UnreadableError("one value per series was expected; a range or a native histogram was found")
-    return Sample(item["metric"], _number(item["value"]))
+    match item:
+        case {"metric": dict(labels), "value": pair}:
+            if not all(isinstance(text, str) for text in labels.values()):
+                raise UnreadableError(f"labels that are not text: {_shown(labels)}")
+            return Sample(labels, _number(pair))
+        case {"metric": dict(), "histogram": _}:
+            raise NoNumberError("it gives a native histogram; one number per series is needed")
+        case _:
+            raise UnreadableError(f"no series: {_shown(item)}")
 
 
 def _number(pair: object) -> float:
-    if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[1], str):
-        raise UnreadableError(f"a time and a value were expected, found {pair!r}"[:200])
-    try:
-        return float(pair[1])
-    except ValueError as error:
-        raise UnreadableError(f"{pair[1]!r} is not a number"[:200]) from error
+    match pair:
+        case [_, str(text)]:
+            try:
+                return float(text)
+            except ValueError as error:
+                raise UnreadableError(f"no number: {_shown(text)}") from error
+        case _:
+            raise UnreadableError(f"no time and value: {_shown(pair)}")
+
+
+def _shown(found: object) -> str:
+    return repr(found)[:_LONGEST_SHOWN]
