@@ -33,6 +33,10 @@ class Shop:
     def headers(self) -> dict[str, str]:
         return {"Host": f"{self.namespace}.example"}
 
+    @property
+    def faults(self) -> str:
+        return f"{self.cluster.apiserver}/sandbox/faults"
+
     def apply(self, *documents: Document) -> None:
         self.kubectl("apply", "-f", "-", stdin="\n---\n".join(map(json.dumps, documents)))
 
@@ -106,6 +110,7 @@ def shop(cluster: Cluster, kubectl: Kubectl, namespace: str) -> Iterator[Shop]:
         },
     )
     yield made
+    requests.delete(made.faults, timeout=5)
     kubectl("delete", "-n", "gloo-system", f"virtualservice/{namespace}", f"upstream/{namespace}")
 
 
@@ -251,6 +256,46 @@ def test_requests_are_served_while_api_server_and_gloo_are_down(shop: Shop) -> N
     assert shop.get(deployment)["status"]["readyReplicas"] == 1  # it kept its data
     shop.kubectl("scale", "-n", shop.namespace, deployment, "--replicas=0")
     assert wait_until(lambda: shop.answers() == {503}, 30)  # and all watch it again
+
+
+FAULTS: list[Document] = [
+    {"fault": "expire", "verb": "watch", "times": 3},
+    {"fault": "drop", "verb": "watch", "times": 3},
+    {"fault": "answer", "code": 500, "resource": "pods", "verb": "create", "times": 2},
+    {"fault": "answer", "code": 409, "resource": "deployments.apps/status", "times": 3},
+    {"fault": "lose", "resource": "pods/status", "times": 2},
+    {
+        "fault": "answer",
+        "code": 429,
+        "retryAfter": 1,
+        "resource": "endpointslices.discovery.k8s.io",
+        "times": 2,
+    },
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_failing_api_server_is_asked_again_until_all_is_as_it_should_be(
+    shop: Shop, fault: Document
+) -> None:
+    assert requests.post(shop.faults, json={**fault, "userAgent": "kubelet"}, timeout=5).ok
+    deployment = shop.deploy("v1", replicas=2)
+    shop.rolled_out(deployment)
+    assert wait_until(lambda: shop.answers() == {200}, 30)
+    assert wait_until(lambda: len(shop.pods()) == 2, 30)
+    assert wait_until(
+        lambda: requests.get(shop.faults, timeout=5).json()["faults"] == [], 30
+    )  # all have happened
+
+
+def test_gloo_tries_again_until_its_verdict_is_written(shop: Shop) -> None:
+    fault = {"fault": "answer", "code": 503, "verb": "patch", "userAgent": "gloo", "times": 2}
+    assert requests.post(shop.faults, json=fault, timeout=5).ok
+    empty = [{"op": "replace", "path": "/spec/virtualHost/routes/0/routeAction", "value": {"multi": {}}}]
+    route = f"virtualservice/{shop.namespace}"
+    shop.kubectl("patch", "-n", "gloo-system", route, "--type=json", "-p", json.dumps(empty))
+    rejected = "--for=jsonpath={.status.statuses.gloo-system.state}=Rejected"
+    shop.kubectl("wait", "-n", "gloo-system", route, rejected, "--timeout=30s")
 
 
 def test_pods_come_back_with_the_kubelet(shop: Shop) -> None:

@@ -175,6 +175,7 @@ def phases(*names: str) -> list[Document]:
         pytest.param({}, phases("Running"), 0, None, id="running"),
         pytest.param({}, phases("Succeeded"), 0, "Complete", id="succeeded"),
         pytest.param({}, phases("Failed"), 1, None, id="tried again"),
+        pytest.param({"backoffLimit": 1}, phases("Failed"), 1, None, id="failed as often as it may"),
         pytest.param({"backoffLimit": 1}, phases("Failed", "Failed"), 0, "Failed", id="failed too often"),
         pytest.param({"completions": 3, "parallelism": 2}, phases("Succeeded"), 2, None, id="in parallel"),
     ],
