@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import requests
 import tenacity
 from prometheus_api_client import PrometheusConnect
+from urllib3.exceptions import ReadTimeoutError
 from urllib3.util import Retry
 
 from analysis.queries import Query, join
@@ -135,14 +136,19 @@ class Prometheus:
         except (RefusedError, NoNumberError):
             outcome = "refused"
             raise
-        except requests.exceptions.Timeout as error:
-            raise UnansweredError(f"no answer within {self._seconds:g}s") from error
-        except requests.exceptions.ConnectionError as error:
-            raise NoConnectionError(f"cannot be reached ({_cause(error)})") from error
         except requests.exceptions.RequestException as error:
-            raise UnansweredError(f"the answer broke off ({type(error).__name__})") from error
+            raise self._unanswered(error) from error
         finally:
             self._on_request(outcome)
+
+    def _unanswered(self, error: requests.exceptions.RequestException) -> UnansweredError:
+        cause = error.args[0] if error.args else error
+        if isinstance(error, requests.exceptions.Timeout) or isinstance(cause, ReadTimeoutError):
+            return UnansweredError(f"no answer within {self._seconds:g}s")
+        if isinstance(error, requests.exceptions.ConnectionError):
+            words = str(getattr(cause, "reason", cause)).rpartition(": ")[2]  # before are addresses
+            return NoConnectionError(f"cannot be reached ({words[:_LONGEST_REASON]})")
+        return UnansweredError(f"the answer broke off ({type(error).__name__})")
 
 
 class _FormSession(requests.Session):
@@ -153,9 +159,17 @@ class _FormSession(requests.Session):
         self.hooks["response"] = [_check]
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
-        """Move the parameters from the URL into the body."""
+        """Move the parameters from the URL into the body.
+
+        Raises:
+            RefusedError: the expression cannot even be sent.
+
+        """
         request.data, request.params = request.params, {}
-        return super().prepare_request(request)
+        try:
+            return super().prepare_request(request)
+        except UnicodeEncodeError as error:
+            raise RefusedError(f"it is not text ({error.reason})") from error
 
 
 def _check(response: requests.Response, **_options: object) -> None:
@@ -170,7 +184,8 @@ def _check(response: requests.Response, **_options: object) -> None:
     """
     status, body = response.status_code, _body(response)
     if status in _REFUSALS and body.get("status") == "error":
-        raise RefusedError(str(body.get("error"))[:_LONGEST_REASON])
+        words = str(body.get("error")).removeprefix('invalid parameter "query": ')
+        raise RefusedError(words[:_LONGEST_REASON])
     if status in _PASSING and not body:
         raise NoConnectionError(f"answered {status}")
     if status != 200 or body.get("status") != "success":
@@ -194,12 +209,6 @@ def _body(response: requests.Response) -> dict[str, Any]:
     except requests.exceptions.JSONDecodeError:
         return {}
     return body if isinstance(body, dict) else {}
-
-
-def _cause(error: requests.exceptions.ConnectionError) -> str:
-    """Give the system's own words, without the addresses and objects around them."""
-    inner = error.args[0] if error.args else error
-    return str(getattr(inner, "reason", inner)).rpartition(": ")[2][:_LONGEST_REASON]
 
 
 def _without_credentials(url: str) -> str:
