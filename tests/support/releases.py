@@ -233,7 +233,7 @@ class Application:
 
     def crossfade(self, *arguments: str, code: int = 0) -> str:
         """Run a command on the Canary, as `crossfade abort echo -n NAMESPACE`; give what it prints."""
-        environment = {**os.environ, "KUBECONFIG": str(self.cluster.kubeconfig), "NO_COLOR": "1"}
+        environment = {**os.environ, "KUBECONFIG": str(self.cluster.kubeconfig), "COLUMNS": "500"}
         command = [str(CROSSFADE), arguments[0], "echo", "-n", self.namespace, *arguments[1:]]
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, check=False, timeout=120
@@ -258,6 +258,11 @@ class Application:
     def virtual_service(self) -> Document:
         """Give the VirtualService as it is now."""
         return self._get("virtualservices.gateway.solo.io", self.name, "gloo-system")
+
+    def patch_routes(self, operations: list[Document]) -> None:
+        """Change the VirtualService by hand."""
+        patch = json.dumps(operations)
+        self.kubectl("patch", "virtualservice", "-n", "gloo-system", self.name, "--type=json", "-p", patch)
 
     def deployment(self, version: str) -> Document:
         return self._get("deployments.apps", f"echo-{version}", self.namespace)
