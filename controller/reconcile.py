@@ -7,9 +7,7 @@ next tick finds as a difference between intent and routes.
 
 import datetime as dt
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import structlog
 
@@ -22,6 +20,7 @@ from config.canary import CanarySpec
 from config.load import load_spec
 from config.problems import SpecError
 from config.status import Held, HeldReason, Phase, Status, load_status
+from controller.claims import claimed_by
 from controller.errors import Conflict, EdgeError, Refused
 from controller.ports import (
     ANNOTATION,
@@ -53,7 +52,8 @@ from controller.rollout.situation import Decision
 ATTEMPTS = 3
 """How often a tick starts again because the Canary changed under it."""
 RETRY = dt.timedelta(seconds=2)
-"""When to look again after an edge failed."""
+LONG_RETRY = dt.timedelta(seconds=10)
+"""When to look again after an edge failed: soon, then after twice the time, up to the longest."""
 LONGEST_WINDOW = dt.timedelta(minutes=5)
 """Of `{{ window }}`, so that an old step does not dilute a new failure."""
 
@@ -70,8 +70,10 @@ class Reconciler:
     evidence: Evidence
     events: Events
     clock: Clock
-    _baselines: dict[Key, Baseline] = field(default_factory=dict)
-    _specs: dict[Key, tuple[int, CanarySpec]] = field(default_factory=dict)
+    _baselines: dict[Key, tuple[dt.datetime, Baseline]] = field(default_factory=dict)
+    """Counters, and the evaluation that found them."""
+    _specs: dict[Key, tuple[int, CanarySpec | None, str]] = field(default_factory=dict)
+    """Generation, and what was read from it: a spec, or what is wrong with it."""
 
     def tick(self, key: Key) -> dt.datetime | None:
         """Bring one Canary one step further.
@@ -80,7 +82,7 @@ class Reconciler:
             When to look again at the latest; None if only a change can matter.
 
         Raises:
-            EdgeError: the Canary itself could not be read or recorded.
+            EdgeError: the Canary could not be read or recorded, or a refused move not be taken back.
 
         """
         canary = self.canaries.get(key)
@@ -103,30 +105,38 @@ class Reconciler:
         status = load_status(canary.status)
         spec, problem = self._spec(canary, status)
         if spec is None:
-            return self._stall(canary, status, problem)
+            self._stall(canary, status, problem)
+            return None
         seen = self._observe(canary, spec, status, problem)
         decision = decide(spec, status, seen)
         if decision.ask:
-            judgement, baseline = self._weigh(canary.key, spec, status)
+            judgement = self._weigh(canary.key, spec, status)
             seen = replace(self._observe(canary, spec, status, problem), judgement=judgement)
             decision = decide(spec, status, seen)
-            woken = self._carry_out(canary, spec, seen, decision)
-            self._baselines[canary.key] = baseline
-            return woken
         return self._carry_out(canary, spec, seen, decision)
 
     def _spec(self, canary: CanaryObject, status: Status) -> tuple[CanarySpec | None, str]:
-        """Read the spec; a broken edit leaves the last valid one in force, and nothing rises."""
-        known = self._specs.get(canary.key)
-        if known is not None and known[0] == canary.generation:
-            return known[1], ""
-        try:
-            spec = load_spec(canary.spec)
-        except SpecError as error:
-            last = status.observed_spec
-            return (load_spec(last) if last is not None else None), str(error)
-        self._specs[canary.key] = (canary.generation, spec)
+        """Read the spec; an edit that cannot be followed leaves the last one in force, and nothing rises."""
+        spec, problem = self._as_written(canary)
+        last = _last_spec(status)
+        if last is None:
+            return spec, problem
+        if spec is None:
+            return last, problem
+        if moved := _moved(last, spec):
+            version = status.candidate.version if status.candidate else ""
+            return last, f"{moved} cannot change while {version} is being released: undo that, or abort first"
         return spec, ""
+
+    def _as_written(self, canary: CanaryObject) -> tuple[CanarySpec | None, str]:
+        known = self._specs.get(canary.key)
+        if known is None or known[0] != canary.generation:
+            try:
+                known = canary.generation, load_spec(canary.spec), ""
+            except SpecError as error:
+                known = canary.generation, None, str(error)
+            self._specs[canary.key] = known
+        return known[1:]
 
     def _observe(self, canary: CanaryObject, spec: CanarySpec, status: Status, problem: str) -> Observation:
         return Observation(
@@ -136,42 +146,49 @@ class Reconciler:
             routes=self.routes.see(spec, intended_form(spec, status)),
             command=_command(canary),
             problem=problem,
-            claimed_by=_claimed_by(canary, self.canaries.all()),
+            claimed_by=claimed_by(canary, self.canaries.all()),
             deleting=canary.deleting,
             finalizer=FINALIZER in canary.finalizers,
         )
 
-    def _weigh(self, key: Key, spec: CanarySpec, status: Status) -> tuple[Judgement, Baseline]:
+    def _weigh(self, key: Key, spec: CanarySpec, status: Status) -> Judgement:
         now = self.clock.now()
         queries = queries_for(spec.analysis, _subject(key, spec, status, now))
         before = self._baseline(key, queries, status)
         baseline, readings = count(spec.analysis, before, queries, self.evidence.ask(queries, now))
-        return judge(spec.analysis, status.metrics, readings, now), baseline
+        self._baselines[key] = now, baseline
+        return judge(spec.analysis, status.metrics, readings, now)
 
     def _baseline(self, key: Key, queries: tuple[Query, ...], status: Status) -> Baseline | None:
-        """Give the counters of the last evaluation; if another process made it, Prometheus still knows them."""
+        """Give the counters of the recorded evaluation; if not at hand, Prometheus still knows them."""
         if status.evaluated_at is None:
             return None
-        return self._baselines.get(key) or Baseline.of(self.evidence.ask(queries, status.evaluated_at))
+        known = self._baselines.get(key)
+        if known is not None and known[0] == status.evaluated_at:
+            return known[1]
+        return Baseline.of(self.evidence.ask(queries, status.evaluated_at))
 
     def _carry_out(
         self, canary: CanaryObject, spec: CanarySpec, seen: Observation, decision: Decision
     ) -> dt.datetime | None:
         before = load_status(canary.status)
         after = _complete(decision.status, spec, seen)
-        recorded = self._record(canary, before, after)
+        recorded, wake_at = self._record(canary, before, after), decision.wake_at
         try:
             if decision.move is not None:
                 self._make(recorded, spec, decision.move)
         except Conflict as error:
             log.warning("move.conflict", canary=str(canary.key), error=str(error))
-            return seen.now + RETRY
+            wake_at = seen.now + RETRY
         except EdgeError as error:
-            after = self._failed(recorded, spec, seen, after, error)
-            self._tell(recorded, before, after)
-            return seen.now + RETRY
+            log.warning("move.failed", canary=str(canary.key), error=str(error))
+            after = self._taken_back(recorded, spec, seen, after, error) or self._failed(
+                recorded, spec, seen, _Failure(before, after, decision.move, error)
+            )
+            lasted = seen.now - after.held.since if after.held else RETRY
+            wake_at = seen.now + min(max(RETRY, lasted), LONG_RETRY)
         self._tell(recorded, before, after)
-        return seen.now if decision.move is not None else decision.wake_at
+        return wake_at
 
     def _record(self, canary: CanaryObject, before: Status, after: Status) -> CanaryObject:
         return canary if after == before else self.canaries.record(canary, after)
@@ -190,25 +207,42 @@ class Reconciler:
             case SetFinalizer(present):
                 self.canaries.set_finalizer(canary, present=present)
 
-    def _failed(
+    def _taken_back(
         self, canary: CanaryObject, spec: CanarySpec, seen: Observation, intended: Status, error: EdgeError
+    ) -> Status | None:
+        """Take back a rise that was refused; None if that is not what happened."""
+        back = refuse(spec, intended, seen, str(error)) if isinstance(error, Refused) else None
+        if back is None:
+            return None
+        after = _complete(back.status, spec, seen)
+        recorded = self.canaries.record(canary, after)
+        if back.move is not None:
+            self._make(recorded, spec, back.move)
+        return after
+
+    def _failed(
+        self, canary: CanaryObject, spec: CanarySpec, seen: Observation, failure: "_Failure"
     ) -> Status:
-        """Record that a move failed: take back what was refused, else say so and try again."""
-        log.warning("move.failed", canary=str(canary.key), error=str(error))
-        if isinstance(error, Refused) and (back := refuse(spec, intended, seen, str(error))) is not None:
-            after = _complete(back.status, spec, seen)
-            recorded = self.canaries.record(canary, after)
-            if back.move is not None:
-                self._make(recorded, spec, back.move)
-            return after
-        held = Held(HeldReason.STALLED, str(error), seen.now, needs_human=True)
-        retried = max(0, intended.reasserted - 1)
-        after = _complete(replace(intended, held=held, reason=str(error), reasserted=retried), spec, seen)
-        self._record(canary, intended, after)
+        """Record that a move failed, and since when; that is no drift, and is tried again."""
+        known, words = failure.before.held, str(failure.error)
+        stalled = known is not None and known.reason is HeldReason.STALLED
+        since = known.since if known is not None and stalled else seen.now
+        after = replace(
+            failure.intended, held=Held(HeldReason.STALLED, words, since, needs_human=True), reason=words
+        )
+        if isinstance(failure.move, WriteRoutes):
+            counted = min(failure.before.reasserted, failure.intended.reasserted)
+            after = replace(after, reasserted=counted, reasserted_at=seen.now)
+        after = _complete(after, spec, seen)
+        self._record(canary, failure.intended, after)
         return after
 
     def _stall(self, canary: CanaryObject, before: Status, problem: str) -> None:
-        """Say what is wrong with a Canary whose spec was never valid; there is nothing to go back from."""
+        """Say what is wrong with a Canary that releases nothing, so that there is nothing to go back from."""
+        if canary.deleting:
+            if FINALIZER in canary.finalizers:
+                self.canaries.set_finalizer(canary, present=False)
+            return
         now = self.clock.now()
         since = before.held.since if before.held else now
         held = Held(HeldReason.STALLED, problem, since, needs_human=True)
@@ -228,6 +262,35 @@ class Reconciler:
             )
         if (news := event(before, after)) is not None:
             self.events.publish(canary, news)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A move that failed: what was recorded before it, what it was for, and why."""
+
+    before: Status
+    intended: Status
+    move: Move | None
+    error: EdgeError
+
+
+def _last_spec(status: Status) -> CanarySpec | None:
+    """Read the spec that the rollout under way was last seen with."""
+    try:
+        return None if status.observed_spec is None else load_spec(status.observed_spec)
+    except SpecError:
+        return None
+
+
+def _moved(last: CanarySpec, spec: CanarySpec) -> str:
+    """Name a field that says what is managed, if it was changed: the old place would never be put back."""
+    places = {
+        "spec.routes": (last.routes, spec.routes),
+        "spec.upstream": (last.upstream, spec.upstream),
+        "spec.workload.selector": (last.workload.selector, spec.workload.selector),
+        "spec.workload.versionLabel": (last.workload.version_label, spec.workload.version_label),
+    }
+    return next((name for name, (before, after) in places.items() if before != after), "")
 
 
 def _complete(status: Status, spec: CanarySpec, seen: Observation) -> Status:
@@ -265,38 +328,3 @@ def _command(canary: CanaryObject) -> Command | None:
     except (ValueError, KeyError, TypeError, AttributeError):
         log.warning("command.unreadable", canary=str(canary.key), annotation=text[:200])
         return None
-
-
-def _claimed_by(canary: CanaryObject, others: tuple[CanaryObject, ...]) -> str:
-    """Find an older Canary with the same routes, or with Deployments in common."""
-    mine = (canary.created_at, canary.uid)
-    for other in others:
-        if other.key == canary.key or (other.created_at, other.uid) > mine:
-            continue
-        if shared := _shared(
-            canary.spec, other.spec, same_namespace=other.key.namespace == canary.key.namespace
-        ):
-            return f"{shared} belongs to the older Canary {other.key}"
-    return ""
-
-
-def _shared(mine: Mapping[str, Any], others: Mapping[str, Any], *, same_namespace: bool) -> str:
-    theirs = [_route(route) for route in others.get("routes") or ()]
-    for route in mine.get("routes") or ():
-        if _route(route) in theirs:
-            return "route {} {}/{}".format(*_route(route))
-    if not same_namespace:
-        return ""
-    left, right = _selector(mine), _selector(others)
-    if left and right and (left <= right or right <= left):
-        return "spec.workload.selector " + ",".join(f"{key}={value}" for key, value in sorted(left))
-    return ""
-
-
-def _route(route: Mapping[str, Any]) -> tuple[str, str, str]:
-    return str(route.get("kind", "VirtualService")), str(route.get("namespace")), str(route.get("name"))
-
-
-def _selector(spec: Mapping[str, Any]) -> set[tuple[str, str]]:
-    selector = (spec.get("workload") or {}).get("selector") or {}
-    return {(str(key), str(value)) for key, value in selector.items()}

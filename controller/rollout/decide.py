@@ -17,7 +17,7 @@ from controller.rollout.going_on import go_on, step_back
 from controller.rollout.moves import ClearCommand, SetFinalizer, WriteRoutes
 from controller.rollout.observation import Observation
 from controller.rollout.phase import AT_REST, WEIGHED
-from controller.rollout.situation import GRACE, NEVER, Decision, Situation, soaked_at
+from controller.rollout.situation import NEVER, Decision, Situation, soaked_at
 
 
 REASSERTIONS = 3
@@ -25,6 +25,8 @@ REASSERTIONS = 3
 BREATH = dt.timedelta(seconds=2)
 LONG_BREATH = dt.timedelta(seconds=10)
 """Least and longest time between two attempts to put them back."""
+SOON = dt.timedelta(milliseconds=100)
+"""When to look again after anything changed: what comes next may have nothing to wait for."""
 CALM = dt.timedelta(minutes=10)
 """After this long without a drift the count starts again."""
 
@@ -183,7 +185,7 @@ def _wake(at: Situation, status: Status, due: dt.datetime | None, *, soon: bool)
     now = at.seen.now
     moments = [at.quiet_at, _again_at(status), *(each.due_at for each in status.retiring)]
     if soon:
-        moments.append(now + GRACE)
+        moments.append(now + SOON)
     if due is not None:
         moments.append(due if due > now else now + at.spec.analysis.interval)
     if status.phase is Phase.PREPARING and status.candidate and status.started_at:

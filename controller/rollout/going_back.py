@@ -50,6 +50,7 @@ def go_back(at: Situation) -> Decision | None:
         intended_at=at.seen.now,
         step_started_at=None,
         reasserted=0,
+        approved=False,
         hurry=Hurry.NO,
         refusal="",
     )

@@ -145,6 +145,7 @@ def _finish(at: Situation) -> Decision:
         stable=status.candidate,
         candidate=None,
         held=None,
+        approved=False,
         hurry=Hurry.NO,
         retiring=retiring,
         testing=(),
