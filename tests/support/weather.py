@@ -1,0 +1,156 @@
+"""The world around the pure machine: routes, Gloo, Deployments and people, as plain values."""
+
+import datetime as dt
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from analysis.verdict import Judgement
+from config.canary import CanarySpec, TestingMatch
+from config.status import MetricStatus, Phase, Revision, Status, Verdict
+from controller.rollout.moves import Form
+from controller.rollout.observation import Acceptance, Command, Observation, Routes, Workload
+from situations import SECOND, T0, V1, V2, V3, spec
+
+
+REVISIONS = {revision.version: revision for revision in (V1, V2, V3)}
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the routes really are: the main route, and whom testers reach by which match."""
+
+    stable: str | None = None
+    candidate: str | None = None
+    weight: int | None = None
+    testers: frozenset[tuple[TestingMatch, str]] = frozenset()
+
+    def after(self, form: Form) -> "Content":
+        """Write a form; testing routes that it does not name are not recognised, and stay."""
+        named = {*form.testing, *form.retired}
+        foreign = {(match, version) for match, version in self.testers if match not in named}
+        ours = {(match, form.candidate or "") for match in form.testing}
+        split = form.weight is not None
+        return Content(form.stable, form.candidate if split else None, form.weight, frozenset(foreign | ours))
+
+    @property
+    def serving(self) -> str | None:
+        """The only version that the main route leads to."""
+        return self.stable if self.weight is None else None
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What the metrics say when they are asked."""
+
+    verdict: Verdict
+    answered: bool = True
+    failures: int = 0
+
+    def judgement(self, at: dt.datetime) -> Judgement:
+        """Give it as one evaluation."""
+        metric = MetricStatus("errors", self.verdict, "numbers", failures=self.failures, passes=1)
+        return Judgement(self.verdict, "errors: numbers", (metric,), 10, 1, at, self.answered)
+
+
+GOOD = Opinion(Verdict.SAFE)
+OPINIONS = (
+    GOOD,
+    Opinion(Verdict.UNDECIDED),
+    Opinion(Verdict.UNDECIDED, failures=1),
+    Opinion(Verdict.BLIND),
+    Opinion(Verdict.BLIND, answered=False),
+    Opinion(Verdict.HARMFUL, failures=3),
+)
+
+
+@dataclass
+class Weather:
+    """A cluster with one Canary in it. Tests meddle with its fields as they like."""
+
+    spec: CanarySpec = field(default_factory=spec)
+    status: Status = field(default_factory=Status)
+    now: dt.datetime = T0
+    content: Content = field(default_factory=Content)
+    written_at: dt.datetime = T0
+    deployments: dict[str, Workload] = field(default_factory=dict)
+    disliked: frozenset[int | None] = frozenset()
+    """Weights (None: undivided) that Gloo rejects once it has had a look."""
+    refused: frozenset[int | None] = frozenset()
+    """Weights that the API server does not take at all."""
+    gloo_answers: bool = True
+    problem: str = ""
+    claimed_by: str = ""
+    command: Command | None = None
+    deleting: bool = False
+    finalizer: bool = False
+
+    def deploy(self, version: str, **fields: Any) -> None:
+        """Apply a Deployment of this version."""
+        revision = REVISIONS[version]
+        old = self.deployments.get(revision.deployment)
+        fresh = Workload(revision.deployment, version, revision.hash, self.now, 2, 2)
+        self.deployments[revision.deployment] = replace(old or fresh, **fields)
+
+    def write(self, form: Form) -> None:
+        """Change the routes; Gloo says nothing new about them for a moment."""
+        after = self.content.after(form)
+        if after != self.content:
+            self.content, self.written_at = after, self.now
+
+    def routes(self, form: Form | None) -> Routes:
+        """See the routes in the light of a form."""
+        content = self.content
+        looked = self.now >= self.written_at + SECOND
+        acceptance, words = Acceptance.ACCEPTED, ""
+        if looked and not self.gloo_answers:
+            acceptance = Acceptance.PENDING
+        elif looked and content.weight in self.disliked:
+            acceptance, words = Acceptance.REJECTED, f"Gloo dislikes {content.weight}"
+        return Routes(
+            in_form=form is not None and content.after(form) == content,
+            version=content.serving,
+            unpinned=content.stable is None,
+            weight=content.weight,
+            acceptance=acceptance,
+            acceptance_reason=words,
+            shape=f"{content.stable} / {content.candidate} {content.weight}",
+        )
+
+    def see(self, form: Form | None) -> Observation:
+        """Take the snapshot of one tick."""
+        return Observation(
+            now=self.now,
+            generation=1,
+            workloads=tuple(self.deployments.values()),
+            routes=self.routes(form),
+            command=self.command,
+            problem=self.problem,
+            claimed_by=self.claimed_by,
+            deleting=self.deleting,
+            finalizer=self.finalizer,
+        )
+
+    def clear_up(self) -> None:
+        """Repair everything that only hinders; what people wanted stays wanted."""
+        self.gloo_answers, self.disliked, self.refused = True, frozenset(), frozenset()
+        self.problem = self.claimed_by = ""
+        self.spec = self.spec.model_copy(update={"paused": False})
+        for name, workload in self.deployments.items():
+            self.deployments[name] = replace(workload, ready=workload.wanted, counted=True)
+        stable = self.status.stable or V1
+        if stable.deployment not in self.deployments:
+            self.deploy(stable.version, hash=stable.hash)
+        old = self.deployments[stable.deployment]
+        self.deployments[stable.deployment] = replace(
+            old, version=stable.version, wanted=max(old.wanted, 1), ready=max(old.wanted, 1)
+        )
+
+
+def revision(workload: Workload) -> Revision:
+    """Name what a Deployment runs."""
+    return Revision(workload.version, workload.hash, workload.name)
+
+
+def at_rest(phase: Phase) -> bool:
+    """Tell whether nothing is under way."""
+    return phase in {Phase.IDLE, Phase.PROMOTED, Phase.ROLLED_BACK}
