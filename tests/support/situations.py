@@ -14,6 +14,8 @@ from controller.rollout.situation import Decision
 
 T0 = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 SECOND = dt.timedelta(seconds=1)
+SOON = SECOND / 10
+"""When what has just changed is looked at again."""
 MINUTE = dt.timedelta(minutes=1)
 HOUR = dt.timedelta(hours=1)
 

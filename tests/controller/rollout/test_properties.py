@@ -1,0 +1,16 @@
+"""Any weather: the promises hold in every decision, and everything comes to rest."""
+
+from hypothesis import HealthCheck, settings
+
+from machine import Rollouts
+
+
+TestRollouts = Rollouts.TestCase
+TestRollouts.settings = settings(
+    max_examples=250,
+    stateful_step_count=30,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)

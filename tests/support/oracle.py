@@ -1,0 +1,243 @@
+"""What no decision may ever do, said without looking at how decisions are made."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from config.canary import Step
+from config.status import Phase, Revision, Status, Verdict
+from controller.rollout import choice
+from controller.rollout.moves import DeleteDeployment, ScaleToZero, WriteRoutes
+from controller.rollout.observation import Acceptance, Do, Observation, Workload
+from controller.rollout.situation import Decision
+from situations import SECOND
+from weather import Weather, at_rest, revision
+
+
+CARRYING = {Phase.TESTING, Phase.SHIFTING, Phase.BAKING, Phase.FINISHING}
+IN_FLIGHT = {Phase.PREPARING, *CARRYING}
+RANK = {
+    Phase.PREPARING: 0,
+    Phase.TESTING: 1,
+    Phase.SHIFTING: 2,
+    Phase.BAKING: 3,
+    Phase.FINISHING: 4,
+    Phase.PROMOTED: 5,
+}
+
+
+@dataclass
+class Oracle:
+    """Watches every decision and remembers the little that it needs to judge the next one."""
+
+    licence: int = 0
+    """How many gates a human's hurry may still open."""
+    steady_since: dt.datetime | None = None
+    """Since when the routes have been seen as intended and accepted at this step."""
+    proven: Revision | None = None
+    """Whose share was raised last."""
+
+    def check(self, world: Weather, seen: Observation, decision: Decision) -> None:
+        """Hold one decision against the rules; call it before anything of it is carried out."""
+        before, after = world.status, decision.status
+        assert decision.because
+        assert after.reason == decision.because
+        assert decision.wake_at is None or decision.wake_at > seen.now
+        assert 0 <= after.weight <= 100
+        self._note_hurry(before, seen, after)
+        self._note_steadiness(before, seen)
+        if isinstance(decision.move, ScaleToZero | DeleteDeployment):
+            self._check_retirement(world, decision.move, before)
+        if before.retiring != after.retiring and len(after.retiring) > len(before.retiring):
+            assert after.phase in {Phase.PROMOTED, Phase.ROLLED_BACK}
+        if self._must_go_back(world, seen, before):
+            self._check_going_back(seen, before, decision)
+        elif _is_forward(before, after):
+            self._check_rise(world, seen, before, after)
+        elif _must_step_back(before, seen):
+            assert (RANK[after.phase], after.weight) < (RANK[before.phase], before.weight)
+            assert isinstance(decision.move, WriteRoutes)
+            assert after.refusal
+        if after.candidate != before.candidate and after.candidate is not None:
+            assert after.phase is Phase.PREPARING
+            assert after.candidate not in after.rejected
+            assert revision(world.deployments[after.candidate.deployment]) == after.candidate
+        if after.phase is Phase.PROMOTED and before.phase is not Phase.PROMOTED:
+            self._check_promoted(world, seen, before, after)
+        if after.phase is Phase.ROLLED_BACK and before.phase is not Phase.ROLLED_BACK:
+            assert before.phase is Phase.ROLLING_BACK
+            assert world.content.serving == (before.stable.version if before.stable else "")
+            assert not world.content.testers
+            assert seen.routes.acceptance is Acceptance.ACCEPTED
+            assert seen.now >= (before.intended_at or seen.now) + SECOND
+
+    def recorded(self, before: Status, after: Status, seen: Observation) -> None:
+        """Remember a decision that made it into the status."""
+        if _is_forward(before, after):
+            self.licence = max(0, self.licence - 1) if not _is_justified(before, seen) else self.licence
+            self.licence = self.licence if self.licence > 1 else 0
+            self.proven = after.candidate
+        if (before.phase, before.weight, before.candidate) != (after.phase, after.weight, after.candidate):
+            self.steady_since = None
+        if after.phase is Phase.BAKING and before.phase is not Phase.BAKING and not after.refusal:
+            self.steady_since = seen.now
+        if after.phase not in IN_FLIGHT or after.candidate != before.candidate:
+            self.licence = 0
+        if after.refusal and not before.refusal:
+            self.licence = 0
+
+    def _note_hurry(self, before: Status, seen: Observation, after: Status) -> None:
+        command = seen.command
+        if command is None or before.last_command == command.id or after.last_command != command.id:
+            return
+        if command.do is Do.PAUSE:
+            self.licence = 0
+        if before.phase in IN_FLIGHT and command.do is Do.PROMOTE:
+            self.licence = max(self.licence, 1)
+        if before.phase in IN_FLIGHT and command.do is Do.PROMOTE_FULL:
+            self.licence = 1000
+
+    def _note_steadiness(self, before: Status, seen: Observation) -> None:
+        if not (seen.routes.in_form and seen.routes.acceptance is Acceptance.ACCEPTED):
+            self.steady_since = None if not seen.routes.in_form else self.steady_since
+        elif self.steady_since is None and seen.now >= (before.intended_at or seen.now) + SECOND:
+            self.steady_since = seen.now
+
+    def _check_retirement(self, world: Weather, move: ScaleToZero | DeleteDeployment, before: Status) -> None:
+        assert at_rest(before.phase)
+        assert before.stable is not None
+        serving = choice.serving(tuple(world.deployments.values()), before.stable.version)
+        assert serving is None or move.deployment != serving.name
+        assert world.content.serving == before.stable.version
+
+    def _must_go_back(self, world: Weather, seen: Observation, before: Status) -> bool:
+        if before.phase not in IN_FLIGHT or before.candidate is None or seen.claimed_by:
+            return False
+        command = seen.command
+        aborted = command is not None and command.do is Do.ABORT and command.id != before.last_command
+        harmful = seen.judgement is not None and seen.judgement.verdict is Verdict.HARMFUL
+        candidate = world.deployments.get(before.candidate.deployment)
+        gone = candidate is None or candidate.wanted == 0 or revision(candidate) != before.candidate
+        ended = before.ending is not None or seen.deleting or aborted or harmful
+        return (
+            ended or gone or _unready(before, candidate) or _unwanted(world, before) or _late(world, before)
+        )
+
+    def _check_going_back(self, seen: Observation, before: Status, decision: Decision) -> None:
+        stable, candidate = _workloads(seen, before)
+        answered = candidate is not None and candidate.ready > 0
+        served = stable is not None and stable.ready > 0
+        if before.phase in CARRYING and answered and not served:
+            assert (decision.status.phase, decision.status.weight) == (before.phase, before.weight)
+            assert decision.move is None
+            assert decision.status.held is not None
+            assert decision.status.held.needs_human
+            return
+        assert decision.status.phase in {Phase.ROLLING_BACK, Phase.PREPARING}
+        assert decision.status.weight == 0
+        if before.phase in CARRYING:
+            assert isinstance(decision.move, WriteRoutes)
+            form = decision.move.form
+            assert before.stable is not None
+            assert (form.stable, form.weight, form.testing) == (before.stable.version, None, ())
+
+    def _check_rise(self, world: Weather, seen: Observation, before: Status, after: Status) -> None:
+        stable, candidate = _workloads(seen, before)
+        assert candidate is not None
+        assert revision(candidate) == before.candidate == after.candidate
+        assert candidate.counted
+        assert 0 < candidate.wanted <= candidate.ready
+        assert stable is not None
+        assert stable.ready > 0
+        assert seen.routes.in_form
+        assert seen.routes.acceptance is Acceptance.ACCEPTED
+        assert seen.finalizer or before.phase is not Phase.PREPARING
+        assert not (seen.problem or seen.routes.problem or seen.claimed_by)
+        assert not (world.spec.paused or after.paused or after.refusal)
+        assert after.held is None
+        assert self.steady_since is not None
+        if before.phase is not Phase.PREPARING and self.licence == 0:
+            assert _is_justified(before, seen)
+            assert seen.now - self.steady_since >= _soak(world, before)
+            if before.phase is Phase.TESTING and world.spec.testing is not None:
+                assert after.requests >= world.spec.testing.requests
+        if after.weight > before.weight:
+            rungs = [step.weight for step in world.spec.ladder() if step.weight > before.weight]
+            assert after.weight == min(rungs) or (self.licence > 1 and after.weight == 100)
+        if after.phase is Phase.FINISHING:
+            assert before.weight == 100
+        assert before.weight == 0 or self.proven == before.candidate
+
+    def _check_promoted(self, world: Weather, seen: Observation, before: Status, after: Status) -> None:
+        assert before.phase is Phase.FINISHING
+        assert after.stable == before.candidate == self.proven
+        assert seen.routes.acceptance is Acceptance.ACCEPTED
+        assert seen.now >= (before.intended_at or seen.now) + SECOND
+        assert world.content.serving == (before.candidate.version if before.candidate else "")
+        assert not world.content.testers
+
+
+def _is_forward(before: Status, after: Status) -> bool:
+    if before.phase not in IN_FLIGHT or after.phase not in RANK or after.phase is Phase.PROMOTED:
+        return False
+    return (RANK[after.phase], after.weight) > (RANK[before.phase], before.weight)
+
+
+def _must_step_back(before: Status, seen: Observation) -> bool:
+    if before.phase not in CARRYING or before.refusal or seen.claimed_by or seen.deleting:
+        return False
+    command = seen.command
+    if command is not None and command.do is Do.RESUME and command.id != before.last_command:
+        return False
+    return seen.routes.in_form and seen.routes.acceptance is Acceptance.REJECTED
+
+
+def _is_justified(before: Status, seen: Observation) -> bool:
+    if before.phase is Phase.PREPARING:
+        return True
+    judgement = seen.judgement
+    if judgement is None or judgement.at != seen.now:
+        return False
+    if before.weight == 0:
+        return judgement.answered and not any(metric.failures for metric in judgement.metrics)
+    return judgement.verdict is Verdict.SAFE
+
+
+def _soak(world: Weather, before: Status) -> dt.timedelta:
+    spec = world.spec
+    if before.phase is Phase.TESTING:
+        return spec.testing.duration if spec.testing else dt.timedelta(0)
+    if before.phase is Phase.BAKING:
+        return spec.baking.duration
+    if before.weight == 0:
+        return dt.timedelta(0)
+    step: Step = next(step for step in spec.ladder() if step.weight >= before.weight)
+    default = spec.shifting.interval if spec.shifting else dt.timedelta(0)
+    return default if step.interval is None else step.interval
+
+
+def _workloads(seen: Observation, before: Status) -> tuple[Workload | None, Workload | None]:
+    stable = choice.serving(seen.workloads, before.stable.version) if before.stable else None
+    name = before.candidate.deployment if before.candidate else ""
+    return stable, next((workload for workload in seen.workloads if workload.name == name), None)
+
+
+def _unready(before: Status, candidate: Workload | None) -> bool:
+    if before.phase not in CARRYING or candidate is None or not candidate.counted:
+        return False
+    return candidate.ready * 2 < min(candidate.wanted, max(1, before.ready_when_raised))
+
+
+def _unwanted(world: Weather, before: Status) -> bool:
+    workload = choice.wanted(world.spec, tuple(world.deployments.values()))
+    version = world.spec.workload.version or (workload.version if workload else None)
+    candidate = before.candidate.version if before.candidate else ""
+    return version not in {None, candidate} and before.phase is not Phase.FINISHING
+
+
+def _late(world: Weather, before: Status) -> bool:
+    name = before.candidate.deployment if before.candidate else ""
+    candidate = world.deployments.get(name)
+    if before.phase is not Phase.PREPARING or before.started_at is None or candidate is None:
+        return False
+    ready = candidate.counted and 0 < candidate.wanted <= candidate.ready
+    return not ready and world.now >= before.started_at + world.spec.progress_deadline
