@@ -49,6 +49,7 @@ def conditions(status: Status, now: dt.datetime) -> tuple[Condition, ...]:
 
 def event(before: Status, after: Status) -> Event | None:
     """Name the one change that people would want to hear of; None if nothing changed for them."""
+    commanded = after.last_command != before.last_command
     if after.phase is not before.phase:
         return _phase_changed(before, after)
     if after.candidate != before.candidate:
@@ -59,8 +60,9 @@ def event(before: Status, after: Status) -> Event | None:
     if after.reasserted > before.reasserted:
         return Event("Warning", "PutBack", after.reason)
     if after.held is not None and (before.held is None or before.held.reason is not after.held.reason):
-        return Event("Warning" if after.held.needs_human else "Normal", after.held.reason, after.held.message)
-    if after.last_command != before.last_command:
+        words = after.reason if commanded else after.held.message
+        return Event("Warning" if after.held.needs_human else "Normal", after.held.reason, words)
+    if commanded:
         return Event("Normal", "Commanded", after.reason)
     if after.verdict is not before.verdict and after.verdict is not None:
         alarming = after.verdict in {Verdict.HARMFUL, Verdict.BLIND}
