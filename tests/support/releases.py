@@ -40,12 +40,24 @@ class Controller:
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._began = 0
+        """Where the log of this run begins."""
 
     def start(self) -> None:
         with self.log.open("ab") as log:
+            self._began = log.tell()
             self._process = subprocess.Popen(
                 [CROSSFADE, "run"], env=self._environment, stdout=log, stderr=log
             )
+
+    def wait_until_started(self) -> None:
+        """Wait until it begins to look after Canaries."""
+        assert self._process is not None
+        deadline = time.monotonic() + 30
+        while b"service.started" not in self.log.read_bytes()[self._began :]:
+            assert self._process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.01)
 
     def kill(self) -> None:
         """End it where it stands."""
