@@ -35,14 +35,12 @@ class NoCounterError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """The last value of every series of a question that was ever seen.
-
-    A series that is missing keeps its value: when it returns after a missed
-    scrape, its history is not counted a second time. Values are whole: a
-    fraction of a request has not happened yet.
-    """
+    """What is known of the series of a question; whole numbers: a part of a request has not happened yet."""
 
     values: Mapping[Series, int] = field(default_factory=dict)
+    """Of every process, when it was last seen."""
+    missing: Mapping[Series, int] = field(default_factory=dict)
+    """Of series that were gone when their process was last seen; should they return, they are no news."""
 
     @classmethod
     def of(cls, parts: Mapping[str, Iterable[Sample]]) -> "Counters":
@@ -61,10 +59,17 @@ class Counters:
         return cls(values)
 
     def then(self, now: "Counters") -> "Counters":
-        """Remember both; what is seen now stands, and nothing is left of a process that has restarted."""
-        gone = self._restarted(now)
-        kept = {series: value for series, value in self.values.items() if _process(series.labels) not in gone}
-        return Counters({**kept, **now.values})
+        """Remember both; nothing is left of a process that has restarted."""
+        present = {_process(series.labels) for series in now.values}
+        restarted = self._restarted(now)
+        values, missing = dict(now.values), {}
+        for series, value in {**self.missing, **self.values}.items():
+            process = _process(series.labels)
+            if process not in present and series in self.values:
+                values[series] = value
+            elif series not in now.values and process not in restarted:
+                missing[series] = value
+        return Counters(values, missing)
 
     def increases(self, now: "Counters", *, fresh: bool) -> dict[Series, int]:
         """Say what was added to each series of `now`.
@@ -75,15 +80,17 @@ class Counters:
         `fresh` (its pods began with the rollout), or in a pod that was there
         already, as the counter of a code that occurs for the first time.
         """
+        known = {**self.missing, **self.values}
+        pods = {_pod(series.labels) for series in known} - {None}
         restarted = self._restarted(now)
-        pods = {_pod(series.labels) for series in self.values} - {None}
         added = {}
         for series, value in now.values.items():
-            before = self.values.get(series)
-            if before is None:
+            if series not in known:
                 added[series] = value if fresh or _pod(series.labels) in pods else 0
+            elif _process(series.labels) in restarted or value < known[series]:
+                added[series] = value
             else:
-                added[series] = value if _process(series.labels) in restarted else value - before
+                added[series] = value - known[series]
         return added
 
     def _restarted(self, now: "Counters") -> set[Labels]:
