@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 
-from analysis.readings import Counts, MetricReading, NoData, Number
+from analysis.readings import Counts, MetricReading, NoData, Number, Reading
 from analysis.samples import Failure
 from analysis.verdict import Judgement
 from config.canary import Analysis, HistogramMetric, Metric, QueryMetric, RatioMetric
@@ -58,17 +58,15 @@ def judge(
 
 def limit_of(metric: Metric) -> str:
     """Write a metric's limit as people say it: `<= 1%`, `p99 <= 0.5s`, `0.2 .. 0.8`."""
-    match metric:
-        case RatioMetric(max=share):
-            return f"<= {format_share(share)}"
-        case HistogramMetric(max=limit):
-            return f"p{limit.quantile * 100:g} <= {limit.seconds:g}s"
-        case QueryMetric(min=None, max=most):
-            return f"<= {most:g}"
-        case QueryMetric(min=least, max=None):
-            return f">= {least:g}"
-        case QueryMetric(min=least, max=most):
-            return f"{least:g} .. {most:g}"
+    if isinstance(metric, RatioMetric):
+        return f"<= {format_share(metric.max)}"
+    if isinstance(metric, HistogramMetric):
+        return f"p{metric.max.quantile * 100:g} <= {metric.max.seconds:g}s"
+    if metric.min is None:
+        return f"<= {metric.max:g}"
+    if metric.max is None:
+        return f">= {metric.min:g}"
+    return f"{metric.min:g} .. {metric.max:g}"
 
 
 def _together(metrics: tuple[MetricStatus, ...]) -> tuple[Verdict, str]:
@@ -167,11 +165,7 @@ def _described(metric: RatioMetric | HistogramMetric, share: float) -> str:
     return f"{format_share(share)} bad"
 
 
-def _value(reading: Counts | Number | NoData | Failure) -> float | None:
-    match reading:
-        case Counts(requests=requests, bad=bad):
-            return bad / requests if requests else None
-        case Number(value=value):
-            return value
-        case NoData() | Failure():
-            return None
+def _value(reading: Reading) -> float | None:
+    if isinstance(reading, Counts) and reading.requests:
+        return reading.bad / reading.requests
+    return reading.value if isinstance(reading, Number) else None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from config.canary import Analysis, HistogramMetric, Metric, QueryMetric, RatioMetric
+from config.canary import Analysis, HistogramMetric, Metric, RatioMetric
 from config.placeholders import PLACEHOLDER
 from config.status import Revision
 
@@ -120,13 +120,11 @@ def _queries_for(analysis: Analysis, subject: Subject) -> Iterator[Query]:
 
 
 def _parts(metric: Metric) -> Mapping[str, str]:
-    match metric:
-        case RatioMetric(ratio=ratio):
-            return {"bad": ratio.bad, "total": ratio.total}
-        case HistogramMetric(histogram=histogram):
-            return {"buckets": histogram.buckets}
-        case QueryMetric(query=query):
-            return {"value": query}
+    if isinstance(metric, RatioMetric):
+        return {"bad": metric.ratio.bad, "total": metric.ratio.total}
+    if isinstance(metric, HistogramMetric):
+        return {"buckets": metric.histogram.buckets}
+    return {"value": metric.query}
 
 
 def _fingerprint(metric: Metric, values: Mapping[str, str]) -> str:

@@ -66,6 +66,11 @@ class TestBlocks:
                 id="a full block above the limit fails",
             ),
             pytest.param(
+                (60, 1), (40, 5), (0, 0, 0, 1), UNDECIDED,
+                "6% bad, at most 1% allowed (6 of 100 requests)",
+                id="a block that fails is over",
+            ),
+            pytest.param(
                 (0, 0), (2, 2), (0, 0, 0, 1), UNDECIDED, "100% bad, at most 1% allowed (2 of 2 requests)",
                 id="a block that can no longer pass fails at once",
             ),

@@ -82,6 +82,21 @@ def test_placeholders_are_filled_in_where_they_stand(expression: str, filled: st
 
 
 @pytest.mark.parametrize(
+    ("expression", "filled"),
+    [
+        pytest.param('a{v="{{ version }}"}', 'a{v="\\"\'`\\\\\\n.+"}', id="double quotes"),
+        pytest.param("a{v='{{ version }}'}", "a{v='\"\\'`\\\\\\n.+'}", id="single quotes"),
+        pytest.param("a{v=`{{ version }}`}", 'a{v="\\"\'`\\\\\\n.+"}', id="backquotes"),
+        pytest.param(
+            'a{v=~"{{ version }}"}', 'a{v=~"\\"\'`\\\\\\\\\\n\\\\.\\\\+"}', id="a regular expression"
+        ),
+    ],
+)
+def test_a_value_cannot_end_its_string(expression: str, filled: str) -> None:
+    assert resolve(expression, {**VALUES, "version": "\"'`\\\n.+"}) == filled
+
+
+@pytest.mark.parametrize(
     ("expression", "name"),
     [
         pytest.param("a_{{ version }}_total", "my-app", id="a minus would subtract"),
