@@ -45,27 +45,35 @@ def status(
     if output is not None:
         typer.echo(as_data(without_bookkeeping(canary.document), output))
     elif watch:
-        return _Watching(session, canary, timeout).until_the_end()
+        return Watching(session, canary, timeout).until_the_end()
     else:
         session.console.print(screen(canary, SystemClock().now()))
     return exit_code(canary)
 
 
-class _Watching:
+class Watching:
+    """One rollout followed until it ends."""
+
     def __init__(self, session: Session, canary: Canary, timeout: dt.timedelta | None) -> None:
         self._session = session
         self._canary = canary
         self._deadline = time.monotonic() + timeout.total_seconds() if timeout is not None else None
         self._changes: queue.SimpleQueue[Document | None] = queue.SimpleQueue()
+        self._watched = Watched(session.cluster, CANARIES, canary.key.namespace)
 
     def until_the_end(self) -> ExitCode:
-        watched = Watched(self._session.cluster, CANARIES, self._canary.key.namespace)
-        watched.subscribe(self._changed)
-        watched.start()
+        """Show every change.
+
+        Raises:
+            CommandError: the Canary has been deleted.
+
+        """
+        self._watched.subscribe(self._changed)
+        self._watched.start()
         try:
             return self._live() if self._session.console.is_terminal else self._lines()
         finally:
-            watched.stop(timeout=1)
+            self._watched.stop(timeout=1)
 
     def _changed(self, namespace: str, name: str, document: Document | None) -> None:
         if (namespace, name) == self._canary.key:
@@ -96,12 +104,14 @@ class _Watching:
         return self._deadline is not None and time.monotonic() >= self._deadline
 
     def _wait(self) -> None:
-        """Take the next change, or go on after a frame without one."""
+        """Take the next change; after a frame without one, what is known: it may be gone since the start."""
         left = FRAME if self._deadline is None else min(FRAME, max(0.0, self._deadline - time.monotonic()))
         try:
             document = self._changes.get(timeout=left)
         except queue.Empty:
-            return
+            if not self._watched.synced:
+                return
+            document = self._watched.get(*self._canary.key)
         if document is None:
             raise CommandError(f"{self._canary.key} has been deleted")
         self._canary = canary_of(document)

@@ -1,12 +1,12 @@
 """The command line against a real API server, one namespace per test."""
 
-import itertools
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from controller.ports import ANNOTATION
 
 
 BIN = Path(sys.executable).parent
-_COUNT = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,17 @@ class World:
         captured = self.capsys.readouterr()
         return Result(code, captured.out, captured.err)
 
-    def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        """Start a command as a process of its own."""
+    @contextlib.contextmanager
+    def start(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Start a command as a process of its own, and leave nothing of it behind."""
         command = [*self.command, *arguments, "-n", self.namespace, "--kubeconfig", str(self.kubeconfig)]
-        return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-        )
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def add(self, name: str = "echo", status: Status | None = None, **spec: object) -> None:
         """Create a Canary like the smallest example, with this status."""

@@ -1,4 +1,5 @@
 import contextlib
+import datetime as dt
 import os
 import pty
 import re
@@ -11,6 +12,8 @@ import pytest
 from canaries import ROLLED_BACK, V2, held, resting, status
 from command_line import World, until
 from config.status import HeldReason, Phase, Status
+from controller.cli.session import CommandError, Session
+from controller.cli.status import Watching
 from controller.kube.resources import CANARIES
 
 
@@ -83,6 +86,15 @@ def test_a_canary_that_is_deleted_while_it_is_watched_is_an_error(world: World) 
         world.cluster.delete(CANARIES, world.namespace, "echo", uid=uid)
         assert list(told) == [f"error: {world.namespace}/echo has been deleted"]
         assert process.wait(10) == 1
+
+
+def test_a_canary_that_is_gone_before_the_watch_begins_is_an_error(world: World) -> None:
+    world.add(status=status())
+    session = Session(world.cluster, world.namespace)
+    canary = session.canary("echo")
+    world.cluster.delete(CANARIES, world.namespace, "echo", uid=canary.metadata["uid"])
+    with pytest.raises(CommandError, match="has been deleted"):
+        Watching(session, canary, dt.timedelta(seconds=30)).until_the_end()
 
 
 class Terminal:
