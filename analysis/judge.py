@@ -132,7 +132,8 @@ def _counting(metric: Metric, status: MetricStatus, min_requests: int, note: str
     if status.requests:
         message = f"{status.requests} of {min_requests} requests so far"
     else:
-        message = note or ("no requests since" if status.passes or status.failures else "no requests yet")
+        message = "no requests since" if status.passes or status.failures else "no requests yet"
+        message = f"{message}, {note}" if note else message
     if status.bad:
         message = f"{message}, {status.bad} bad"
     if status.failures:

@@ -78,15 +78,18 @@ class Prometheus:
             apart = frozenset(self._apart)
         together = [query for query in queries if query.id not in apart]
         answers: dict[str, Answer] = {}
-        failure = Failure("")
+        problem = ""
         try:
             if together:
                 answers |= self._together(together, at)
             for query in queries:
                 if query.id in apart:
                     answers[query.id] = self._alone(query, at)
-        except (UnansweredError, UnreadableError) as error:
-            failure = Failure(f"Prometheus at {self._shown}: {error}")
+        except UnansweredError as error:
+            problem = str(error)
+        except UnreadableError as error:
+            problem = f"gave {error}"
+        failure = Failure(f"Prometheus did not answer: {self._shown} {problem}")
         return {query.id: answers.get(query.id, failure) for query in queries}
 
     def close(self) -> None:
@@ -144,11 +147,11 @@ class Prometheus:
     def _unanswered(self, error: requests.exceptions.RequestException) -> UnansweredError:
         cause = error.args[0] if error.args else error
         if isinstance(error, requests.exceptions.Timeout) or isinstance(cause, ReadTimeoutError):
-            return UnansweredError(f"no answer within {self._seconds:g}s")
+            return UnansweredError(f"took longer than {self._seconds:g}s")
         if isinstance(error, requests.exceptions.ConnectionError):
             words = str(getattr(cause, "reason", cause)).rpartition(": ")[2]  # before are addresses
             return NoConnectionError(f"cannot be reached ({words[:_LONGEST_REASON]})")
-        return UnansweredError(f"the answer broke off ({type(error).__name__})")
+        return UnansweredError(f"broke off ({type(error).__name__})")
 
 
 class _FormSession(requests.Session):
@@ -187,18 +190,18 @@ def _check(response: requests.Response, **_options: object) -> None:
         words = str(body.get("error")).removeprefix('invalid parameter "query": ')
         raise RefusedError(words[:_LONGEST_REASON])
     if status in _PASSING and not body:
-        raise NoConnectionError(f"answered {status}")
+        raise NoConnectionError(f"gave status {status}")
     if status != 200 or body.get("status") != "success":
-        words = body.get("error") or "with something that is no answer of Prometheus'"
-        raise UnansweredError(f"answered {status}: {str(words)[:_LONGEST_REASON]}")
+        words = body.get("error") or "and something that Prometheus does not say"
+        raise UnansweredError(f"gave status {status}: {str(words)[:_LONGEST_REASON]}")
     for warning in map(str, body.get("warnings") or ()):
         if warning.startswith("PromQL warning"):
             raise RefusedError(warning[:_LONGEST_REASON])
         if not warning.startswith("PromQL info"):
-            raise UnansweredError(f"the answer is not complete: {warning[:_LONGEST_REASON]}")
+            raise UnansweredError(f"gave a partial answer: {warning[:_LONGEST_REASON]}")
     data = body.get("data")
     if not isinstance(data, dict) or "result" not in data:
-        raise UnansweredError(f"answered {status} without a result")
+        raise UnansweredError(f"gave status {status} without a result")
     if (kind := data.get("resultType")) not in {"vector", "scalar"}:
         raise NoNumberError(f"it gives a {kind}; one number per series is needed")
 

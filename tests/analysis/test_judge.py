@@ -19,7 +19,7 @@ from metrics import NOW, analysis, errors, latency, metric, saturation
 
 HARMFUL, SAFE, UNDECIDED, BLIND = Verdict.HARMFUL, Verdict.SAFE, Verdict.UNDECIDED, Verdict.BLIND
 
-DOWN = Failure("Prometheus at http://prometheus:9090: no answer within 5s")
+DOWN = Failure("Prometheus did not answer: http://prometheus:9090 took longer than 5s")
 NOTHING = NoData("the query answered nothing")
 
 
@@ -155,7 +155,10 @@ class TestBlocks:
                 id="none since the failure",
             ),
             pytest.param(Counts(0, 0), {"passes": 1}, "no requests since", id="none since the pass"),
-            pytest.param(Counts(0, 0, "counting starts now"), {}, "counting starts now", id="first look"),
+            pytest.param(
+                Counts(0, 0, "counting starts now"), {}, "no requests yet, counting starts now",
+                id="first look",
+            ),
             pytest.param(
                 Counts(0, 0, "counting starts now"), {"requests": 40},
                 "40 of 100 requests so far", id="first look after a restart",

@@ -17,6 +17,7 @@ from metrics import NOW
 
 
 Play = Callable[..., None]
+STRANGE = "and something that Prometheus does not say"
 UP, DOWN = Query("up/candidate/value/1", "up"), Query("down/candidate/value/2", "down")
 
 
@@ -112,7 +113,7 @@ class TestWhatIsSent:
         reason = asking.reason()
         assert "s3cret" not in reason
         assert "reader" not in reason
-        assert f"http://{scripted.host}: answered 401" in reason
+        assert f"http://{scripted.host} gave status 401" in reason
 
 
 class TestNoAnswer:
@@ -121,41 +122,42 @@ class TestNoAnswer:
         [
             pytest.param(
                 {"body": b"<html>Welcome</html>"},
-                "answered 200: with something that is no answer of Prometheus'", id="HTML with 200",
+                f"gave status 200: {STRANGE}", id="HTML with 200",
             ),
-            pytest.param({"body": b""}, "no answer of Prometheus'", id="nothing with 200"),
-            pytest.param({"body": b"[1]"}, "no answer of Prometheus'", id="JSON of something else"),
-            pytest.param({"body": {"data": {}}}, "no answer of Prometheus'", id="no status"),
+            pytest.param({"body": b""}, STRANGE, id="nothing with 200"),
+            pytest.param({"body": b"[1]"}, STRANGE, id="JSON of something else"),
+            pytest.param({"body": {"data": {}}}, STRANGE, id="no status"),
             pytest.param(
-                {"body": b'{"status":"success","data":{"resultType":"vec'}, "no answer of Prometheus'",
+                {"body": b'{"status":"success","data":{"resultType":"vec'}, STRANGE,
                 id="JSON that breaks off",
             ),
             pytest.param({"body": {"status": "success"}}, "without a result", id="success without data"),
             pytest.param({"body": success(kind="vector") | {"data": {}}}, "without a result", id="no result"),
-            pytest.param({"code": 500, "body": error("disk full")}, "answered 500: disk full", id="500"),
-            pytest.param({"code": 401, "body": b"<html>"}, "answered 401: with something", id="401"),
-            pytest.param({"code": 404, "body": b"not here"}, "answered 404", id="404"),
-            pytest.param({"code": 400, "body": b"<html>"}, "answered 400: with", id="a proxy's 400"),
-            pytest.param({"code": 429, "body": b""}, "answered 429", id="429"),
+            pytest.param({"code": 500, "body": error("disk full")}, "gave status 500: disk full", id="500"),
+            pytest.param({"code": 401, "body": b"<html>"}, "gave status 401: and something", id="401"),
+            pytest.param({"code": 404, "body": b"not here"}, "gave status 404", id="404"),
+            pytest.param({"code": 400, "body": b"<html>"}, "gave status 400: and", id="a proxy's 400"),
+            pytest.param({"code": 429, "body": b""}, "gave status 429", id="429"),
             pytest.param(
-                {"code": 301, "headers": {"Location": "http://127.0.0.1:1/"}}, "answered 301", id="a redirect"
+                {"code": 301, "headers": {"Location": "http://127.0.0.1:1/"}},
+                "gave status 301", id="a redirect",
             ),
             pytest.param(
                 {"code": 503, "body": error("query timed out in expression evaluation", "timeout")},
-                "answered 503: query timed out in expression evaluation", id="Prometheus' own 503",
+                "gave status 503: query timed out in expression evaluation", id="Prometheus' own 503",
             ),
             pytest.param(
                 {"body": success(series("1"), warnings=["store-2 is not available"])},
-                "the answer is not complete: store-2 is not available", id="a partial answer",
+                "gave a partial answer: store-2 is not available", id="a partial answer",
             ),
             pytest.param(
                 {"body": success({"metric": {}, "value": [1, "1"]})},
-                "a series that nobody asked for", id="a series without the mark",
+                "gave a series that nobody asked for", id="a series without the mark",
             ),
-            pytest.param({"body": success(series("1"), series("2"))}, "the same series twice", id="twice"),
-            pytest.param({"body": success(series("one"))}, "no number: 'one'", id="no number"),
+            pytest.param({"body": success(series("1"), series("2"))}, "gave the same series twice", id="twice"),
+            pytest.param({"body": success(series("one"))}, "gave no number: 'one'", id="no number"),
             pytest.param(
-                {"body": success(), "headers": {"Content-Length": "1000"}}, "the answer broke off",
+                {"body": success(), "headers": {"Content-Length": "1000"}}, "broke off (",
                 id="fewer bytes than announced",
             ),
         ],
@@ -166,7 +168,7 @@ class TestNoAnswer:
         play(step, {"body": success()})
         reason = asking.reason()
         assert said in reason
-        assert reason.startswith(f"Prometheus at http://{scripted.host}: ")
+        assert reason.startswith(f"Prometheus did not answer: http://{scripted.host} ")
         assert len(scripted.asked) == 1
 
     def test_reports_the_outcome(self, asking: Asking, play: Play) -> None:
@@ -186,7 +188,7 @@ class TestNoAnswer:
         assert asking.ask() == {UP.id: ()}
         assert asking.outcomes == {"failed": 1, "answered": 1}
         play({"code": code, "body": b"<html>"})
-        assert f"answered {code}" in asking.reason()
+        assert f"gave status {code}" in asking.reason()
         assert len(scripted.asked) == 4
 
     def test_a_connection_that_broke_is_tried_once_more(self, asking: Asking, play: Play) -> None:
@@ -198,7 +200,7 @@ class TestNoAnswer:
             host = f"127.0.0.1:{free.getsockname()[1]}"
         asking = Asking(f"http://me:s3cret@{host}")
         reason = asking.reason()
-        assert reason.startswith(f"Prometheus at http://{host}: cannot be reached (")
+        assert reason.startswith(f"Prometheus did not answer: http://{host} cannot be reached (")
         assert "Connection refused" in reason
         assert "s3cret" not in reason
         assert asking.outcomes == {"failed": 2}
@@ -207,7 +209,7 @@ class TestNoAnswer:
     def test_too_slow(self, hasty: Asking, scripted: Server, play: Play, then: str) -> None:
         play({"body": success(series("1")), "then": then})
         begun = time.monotonic()
-        assert hasty.reason().endswith("no answer within 0.3s")
+        assert hasty.reason().endswith("took longer than 0.3s")
         assert time.monotonic() - begun < 3
         assert len(scripted.asked) == 1
 

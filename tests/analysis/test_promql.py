@@ -282,7 +282,10 @@ def test_real_requests_are_counted_one_by_one_and_judged(prometheus: str, asking
     assert wait_until(scraped, patience=30)
     evaluate = Evaluating(asking, SELF)
     first = evaluate()
-    assert (first.verdict, first.because) == (Verdict.UNDECIDED, "errors: counting starts now")
+    assert (first.verdict, first.because) == (
+        Verdict.UNDECIDED,
+        "errors: no requests yet, counting starts now",
+    )
     visit(24)
     assert evaluate.until(24, 24)
     assert evaluate().verdict is Verdict.UNDECIDED
