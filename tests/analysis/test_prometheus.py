@@ -154,7 +154,7 @@ class TestNoAnswer:
                 {"body": success({"metric": {}, "value": [1, "1"]})},
                 "gave a series that nobody asked for", id="a series without the mark",
             ),
-            pytest.param({"body": success(series("1"), series("2"))}, "gave the same series twice", id="twice"),
+            pytest.param({"body": success(series("1"), series("2"))}, "the same series twice", id="twice"),
             pytest.param({"body": success(series("one"))}, "gave no number: 'one'", id="no number"),
             pytest.param(
                 {"body": success(), "headers": {"Content-Length": "1000"}}, "broke off (",
