@@ -141,8 +141,8 @@ class _Structural:
             schema["description"] = _line(schema["description"])
         if not isinstance(schema.get("default"), str | int | float | bool):
             schema.pop("default", None)  # an absent object or list has a meaning of its own
-        if "enum" in self._kept:
-            schema |= _bounds(node)
+        if "const" in node and "enum" in self._kept:
+            schema["enum"] = [node["const"]]
         return schema | self._inside(node)
 
     def _inside(self, node: Schema) -> Schema:
@@ -169,15 +169,6 @@ class _Structural:
             (only,) = [branch for branch in node["anyOf"] if branch.get("type") != "null"]
             return self._resolved(only) | here
         return node
-
-
-def _bounds(node: Schema) -> Schema:
-    """Write what JSON Schema 2020 says in one word as OpenAPI 3.0 does in two."""
-    bounds: Schema = {}
-    for name, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-        if exclusive in node:
-            bounds |= {name: node[exclusive], exclusive: True}
-    return bounds | ({"enum": [node["const"]]} if "const" in node else {})
 
 
 def _united(branches: Sequence[Schema]) -> Schema:

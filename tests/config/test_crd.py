@@ -37,16 +37,13 @@ def test_the_text_is_the_definition_and_has_no_anchors() -> None:
 
 def test_the_schema_is_structural() -> None:
     allowed = {
-        "additionalProperties", "default", "description", "enum", "exclusiveMaximum", "exclusiveMinimum",
-        "format", "items", "maxItems", "maxLength", "maxProperties", "maximum", "minItems", "minLength",
-        "minProperties", "minimum", "pattern", "properties", "required", "type",
+        "additionalProperties", "default", "description", "enum", "format", "items", "maxItems", "maxLength",
+        "maxProperties", "maximum", "minItems", "minLength", "minProperties", "minimum", "pattern",
+        "properties", "required", "type",
     }  # fmt: skip
     for path, node in nodes(SCHEMA, ""):
         assert "type" in node or node.get(OPEN) is True, path
         assert {key for key in node if not key.startswith("x-kubernetes-")} <= allowed, path
-        assert all(
-            isinstance(node[key], bool) for key in ("exclusiveMinimum", "exclusiveMaximum") if key in node
-        )
         assert set(node.get("required", ())) <= set(node.get("properties", ())), path
         assert not ("properties" in node and "additionalProperties" in node), path
         re.compile(node.get("pattern", ""))
