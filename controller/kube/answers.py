@@ -17,6 +17,9 @@ from controller.kube.resources import Document
 LONGEST = 600
 """Characters of the server's own words that a message repeats."""
 
+_DOES_NOT_APPLY = "the server rejected our request due to an error in our request"
+"""All that the API server says of a JSON Patch that does not apply: neither which operation, nor why."""
+
 _LACKS_RIGHTS = re.compile(r"\bcannot \S+ (resource|path)\b")
 
 
@@ -45,8 +48,8 @@ def refusal(call: str, code: int, body: bytes, headers: Mapping[str, str]) -> Ed
     message = f"{call}: {shortened(said) or f'HTTP {code}'}"
     if code in (408, 429) or code >= 500:
         return Passing(f"{message} ({code})", _seconds(headers.get("Retry-After")))
-    if code == 422 and (failed := _failed_patch(status)):
-        return Conflict(f"{call}: changed in the meantime: {failed}")
+    if code == 422 and said.startswith(_DOES_NOT_APPLY):
+        return Conflict(f"{call}: changed in the meantime, so that the patch does not apply")
     if code == 403 and (not status or _LACKS_RIGHTS.search(said)):
         return Forbidden(message)
     kinds: dict[int, type[EdgeError]] = {401: Forbidden, 404: NotFound, 409: Conflict, 410: Expired}
@@ -87,22 +90,6 @@ def _status(body: bytes) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return document if isinstance(document, dict) and document.get("kind") == "Status" else {}
-
-
-def _failed_patch(status: Mapping[str, Any]) -> str:
-    """Give the reason why a JSON Patch did not apply; empty where its outcome was refused.
-
-    An invalid outcome is named field by field; a patch that does not apply never got
-    that far, and its reason comes as an "unexpected server response".
-    """
-    causes = (status.get("details") or {}).get("causes") or ()
-    return shortened(
-        "; ".join(
-            str(cause.get("message", ""))
-            for cause in causes
-            if cause.get("reason") == "UnexpectedServerResponse"
-        )
-    )
 
 
 def _seconds(value: str | None) -> float | None:

@@ -249,7 +249,7 @@ def patch_document(live: Object, kind: str, body: Json, resource: Resource) -> O
             accepted = [JSON, MERGE, *([] if resource.custom else [STRATEGIC]), APPLY]
             raise errors.unsupported_media_type(kind, accepted)
     except merging.PatchError as error:
-        raise errors.patch_failed(str(error)) from error
+        raise errors.patch_failed() from error
     if not isinstance(patched, dict):
         raise errors.bad_request("the patch leaves no object behind")
     return patched

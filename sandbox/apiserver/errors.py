@@ -110,11 +110,9 @@ def invalid(resource: Resource, name: str, found: Sequence[FieldError]) -> ApiEr
     return ApiError(422, "Invalid", message, details)
 
 
-def patch_failed(why: str) -> ApiError:
-    """Refuse a patch that does not fit: a test that fails, a path that is missing."""
-    message = "the server rejected our request due to an error in our request"
-    cause = {"reason": "UnexpectedServerResponse", "message": why}
-    return ApiError(422, "Invalid", message, {"causes": [cause]})
+def patch_failed() -> ApiError:
+    """Refuse a patch that does not fit: a test that fails, a path that is missing; which one is not told."""
+    return ApiError(422, "Invalid", "the server rejected our request due to an error in our request")
 
 
 def bad_request(message: str) -> ApiError:

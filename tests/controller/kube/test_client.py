@@ -29,7 +29,7 @@ def refused(code: int, message: str = "no", **details: object) -> Step:
     return {"code": code, "body": {"kind": "Status", "message": message, "details": details}}
 
 
-FAILED_TEST = refused(422, causes=[{"reason": "UnexpectedServerResponse", "message": "test failed"}])
+FAILED_TEST = refused(422, "the server rejected our request due to an error in our request")
 
 
 @pytest.mark.parametrize(

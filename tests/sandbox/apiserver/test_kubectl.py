@@ -254,7 +254,7 @@ def test_patches(web: Kubectl, kind: str, patch: str, replicas: int) -> None:
 def test_a_failed_test_in_a_patch_is_told(web: Kubectl) -> None:
     patch = '[{"op":"test","path":"/spec/replicas","value":9}]'
     message = web.refused("patch", "deployment", "web", "--type=json", "-p", patch)
-    assert "testing path /spec/replicas value failed" in message
+    assert "the server rejected our request due to an error in our request" in message
 
 
 def test_scale_label_annotate_set_image_restart(web: Kubectl) -> None:
