@@ -101,6 +101,7 @@ class Service:
         self._watch_canaries.subscribe(self._canary_changed)
         for watched in self._watches:
             watched.subscribe(self._wake_concerned(watched.resource))
+            watched.on_recovery(self._wake_all)
         metrics.follow(self._canaries)
         probes = Probes(lambda: self._schedule.alive, self._unready, metrics.text)
         self._server = Server(probes, settings.listen_host, settings.listen_port)
@@ -141,8 +142,11 @@ class Service:
             return
         self._schedule.remove(key)
         self._reconciler.forget(key)
+        self._wake_all()  # what it claimed may be theirs now
+
+    def _wake_all(self) -> None:
         for canary in self._canaries.all():
-            self._schedule.wake(canary.key)  # what it claimed may be theirs now
+            self._schedule.wake(canary.key)
 
     def _wake_concerned(self, resource: Resource) -> Listener:
         def changed(namespace: str, name: str, document: Document | None) -> None:

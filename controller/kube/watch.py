@@ -57,6 +57,7 @@ class Watched:
         self._namespace = namespace
         self._pace = pace
         self._listeners: list[Listener] = []
+        self._relieved: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._documents: dict[_Address, Document] = {}
         self._reached = ""  # the resourceVersion up to which the documents are complete
@@ -70,6 +71,10 @@ class Watched:
     def subscribe(self, listener: Listener) -> None:
         """Be told of changes, from the watch's own thread; own writes that come back are not told again."""
         self._listeners.append(listener)
+
+    def on_recovery(self, listener: Callable[[], None]) -> None:
+        """Be told when a problem is over, although no object may have changed meanwhile."""
+        self._relieved.append(listener)
 
     def start(self) -> Self:
         """Begin to list and watch."""
@@ -165,8 +170,7 @@ class Watched:
         if self._stopping.is_set():
             stream.close()
         if self._problem:
-            _log.info("watch.recovered", resource=str(self.resource))
-        self._problem = ""
+            self._recover()
         fruitful = False
         for change in stream:
             self._failures = 0
@@ -208,6 +212,12 @@ class Watched:
             _log.warning("watch.failed", resource=str(self.resource), problem=problem, exc_info=unforeseen)
             self._problem = problem
         self._pause()
+
+    def _recover(self) -> None:
+        _log.info("watch.recovered", resource=str(self.resource))
+        self._problem = ""
+        for listener in self._relieved:
+            listener()
 
     def _pause(self) -> None:
         seconds = min(self._pace.longest, self._pace.first * 2.0 ** min(self._failures, 10))

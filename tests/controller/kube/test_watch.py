@@ -154,14 +154,19 @@ def test_a_server_that_stays_away_is_a_problem_until_it_is_back(
 def test_what_cannot_be_listed_is_a_problem_until_it_can(
     play: Play, watch: Watch, eventually: Eventually, refusal: dict[str, Any], problem: str
 ) -> None:
+    relieved: list[str] = []
     play(refusal)
     at_hand = watch(VIRTUAL_SERVICES)
+    at_hand.on_recovery(lambda: relieved.append(at_hand.problem))
     eventually(lambda: at_hand.problem)
     assert problem in at_hand.problem
     assert not at_hand.synced
+    assert not relieved
     play(listed(5, web(3)), watched())
-    eventually(lambda: at_hand.synced and not at_hand.problem)
+    eventually(lambda: relieved)
+    assert at_hand.synced
     assert at_hand.all() == (web(3),)
+    assert relieved == [""]
 
 
 @pytest.mark.parametrize(
