@@ -20,10 +20,10 @@ def controller(
     cluster: Cluster, kubectl: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Controller]:
     kubectl("apply", "-f", "-", stdin=subprocess.check_output([CROSSFADE, "crd"], text=True))
-    running = Controller(cluster, tmp_path_factory.mktemp("controller"))
-    running.start()
-    yield running
-    assert running.stop() == 0
+    folder = tmp_path_factory.mktemp("controller")
+    with Controller(cluster.kubeconfig, cluster.prometheus, folder) as running:
+        yield running
+        assert running.stop() == 0
     assert "tick.crashed" not in running.log.read_text()
 
 
@@ -34,3 +34,13 @@ def app(
     application = Application(cluster, kubectl, namespace)
     yield application
     kubectl("delete", "virtualservice,upstream", "-n", "gloo-system", namespace, "--ignore-not-found")
+
+
+@pytest.fixture
+def neighbour(cluster: Cluster, kubectl: Callable[..., str], app: Application) -> Iterator[Application]:
+    """Another application, in a namespace of its own."""
+    application = Application(cluster, kubectl, f"{app.namespace}-next")
+    kubectl("create", "namespace", application.namespace)
+    yield application
+    kubectl("delete", "namespace", application.namespace, "--wait=false")
+    kubectl("delete", "virtualservice,upstream", "-n", "gloo-system", application.name, "--ignore-not-found")

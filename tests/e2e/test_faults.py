@@ -2,20 +2,14 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
-from typing import Any
-
-import pytest
-import requests
+from collections.abc import Iterator
 
 from account import moves, rises
+from faults import OURS, faults, forbidden
 from releases import Application, failures
 from sandbox.cluster import Cluster
 
 
-Kubectl = Callable[..., str]
-OURS = "crossfade/"
-"""How the controller's user agent begins."""
 QUICK = {"steps": [50], "interval": "1s"}
 BROKEN_ROUTE = {
     "matchers": [{"prefix": "/broken"}],
@@ -33,50 +27,30 @@ def without(cluster: Cluster, part: str) -> Iterator[None]:
         cluster.start(part)
 
 
-@contextlib.contextmanager
-def faults(cluster: Cluster, *wanted: dict[str, Any]) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """Let these happen at the API server; gives a function that tells which ones are left, and how often."""
-    url = f"{cluster.apiserver}/sandbox/faults"
-    requests.post(url, data=json.dumps(wanted), timeout=5).raise_for_status()
-    try:
-        yield lambda: requests.get(url, timeout=5).json()["faults"]
-    finally:
-        requests.delete(url, timeout=5).raise_for_status()
-
-
-@pytest.fixture
-def idle(cluster: Cluster, kubectl: Kubectl, app: Application) -> Iterator[Application]:
-    """Another application, with nothing to release, in a namespace of its own."""
-    kubectl("create", "namespace", f"{app.namespace}-idle")
-    other = Application(cluster, kubectl, f"{app.namespace}-idle")
-    other.adopted()
-    yield other
-    kubectl("delete", "virtualservice,upstream", "-n", "gloo-system", other.namespace)
-    kubectl("delete", "namespace", other.namespace, "--wait=false")
-
-
 def test_without_prometheus_nothing_moves_until_it_is_back(
-    cluster: Cluster, app: Application, idle: Application
+    cluster: Cluster, app: Application, neighbour: Application
 ) -> None:
     app.adopted(shifting=QUICK)
-    at_rest = idle.status()
+    neighbour.adopted()
+    at_rest = neighbour.status()
     with app.load() as users:
         app.deploy("v2")
         app.until(lambda status: status["weight"] == 50)
         with without(cluster, "prometheus"):
             blind = app.until(lambda status: (status.get("held") or {}).get("reason") == "Blind")
-            assert "Prometheus did not answer" in blind["held"]["message"]
+            words = f"Prometheus at {cluster.prometheus}: cannot be reached"
+            assert words in blind["held"]["message"]
             assert blind["verdict"] == "Blind"
             later = app.until(lambda status: status["evaluatedAt"] > blind["nextEvaluationAt"])
             assert (later["phase"], later["weight"]) == ("Shifting", 50)
-            assert "Prometheus did not answer" in app.crossfade("status", code=3)
+            assert words in app.crossfade("status", code=3)
             assert set(app.versions()) == {"v1", "v2"}
         entry = app.ended("v2")
     assert entry["outcome"] == "Promoted"
     assert failures(users.snapshot()) == 0
     assert "Blind" in app.events()
     assert rises(app.writes()) == [50, 100]
-    assert idle.status() == at_rest
+    assert neighbour.status() == at_rest
 
 
 def test_rollout_survives_an_api_server_that_is_away(cluster: Cluster, app: Application) -> None:
@@ -107,7 +81,9 @@ def test_rollout_survives_a_stormy_api_server(cluster: Cluster, app: Application
     ]
     app.adopted()
     with app.load() as users:
-        with faults(cluster, *({**fault, "userAgent": OURS, "times": asked} for fault in storm)) as left:
+        with faults(
+            cluster.apiserver, *({**fault, "userAgent": OURS, "times": asked} for fault in storm)
+        ) as left:
             app.deploy("v2")
             assert app.ended("v2", 90)["outcome"] == "Promoted"
             assert all(fault["times"] < asked for fault in left())
@@ -144,10 +120,9 @@ def test_controller_that_loses_its_rights_stands_still_until_it_has_them_again(
     cluster: Cluster, app: Application
 ) -> None:
     app.adopted(shifting=QUICK)
-    may_not = 'User "crossfade" cannot patch resource "virtualservices" in API group "gateway.solo.io"'
-    forbidden = {"fault": "answer", "code": 403, "message": may_not, "userAgent": OURS, "times": None}
+    may_not = 'cannot patch resource "virtualservices"'
     with app.load() as users:
-        with faults(cluster, {**forbidden, "verb": "patch", "name": app.name}):
+        with faults(cluster.apiserver, forbidden("patch", "virtualservices.gateway.solo.io", app.name)):
             app.deploy("v2")
             held = app.until(lambda status: (status.get("held") or {}).get("reason") == "Stalled")
             assert may_not in held["held"]["message"]

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import requests
 import yaml
@@ -22,26 +22,33 @@ from sandbox.load import Load, Traffic
 
 Document = dict[str, Any]
 CROSSFADE = Path(sys.executable).with_name("crossfade")
+KUBECTL = Path(sys.executable).with_name("kubectl")
 RESTING = {"Idle", "Promoted", "RolledBack"}
 
 
 class Controller:
-    """`crossfade run` on a sandbox; it can be stopped, killed and started again."""
+    """`crossfade run` on a cluster, up inside of `with`; it can be killed and started again."""
 
-    def __init__(self, cluster: Cluster, folder: Path, **settings: str) -> None:
+    def __init__(self, kubeconfig: Path, prometheus: str, folder: Path) -> None:
         self.log = folder / "controller.log"
         self._environment = {
             **os.environ,
-            "KUBECONFIG": str(cluster.kubeconfig),
-            "CROSSFADE_PROMETHEUS_URL": cluster.prometheus,
+            "KUBECONFIG": str(kubeconfig),
+            "CROSSFADE_PROMETHEUS_URL": prometheus,
             "CROSSFADE_PROMETHEUS_TIMEOUT": "2s",
             "CROSSFADE_LISTEN_PORT": "0",
             "CROSSFADE_LOG_FORMAT": "json",
-            **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._began = 0
         """Where the log of this run begins."""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
 
     def start(self) -> None:
         with self.log.open("ab") as log:
@@ -243,10 +250,10 @@ class Application:
         assert found is not None
         return found
 
-    def crossfade(self, *arguments: str, code: int = 0) -> str:
-        """Run a command on the Canary, as `crossfade abort echo -n NAMESPACE`; give what it prints."""
+    def crossfade(self, *arguments: str, name: str = "echo", code: int = 0) -> str:
+        """Run a command on a Canary, as `crossfade abort echo -n NAMESPACE`; give what it prints."""
         environment = {**os.environ, "KUBECONFIG": str(self.cluster.kubeconfig), "COLUMNS": "500"}
-        command = [str(CROSSFADE), arguments[0], "echo", "-n", self.namespace, *arguments[1:]]
+        command = [str(CROSSFADE), arguments[0], name, "-n", self.namespace, *arguments[1:]]
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, check=False, timeout=120
         )
@@ -298,6 +305,14 @@ class Application:
     def _get(self, resource: str, name: str, namespace: str) -> Document:
         found: Document = json.loads(self.kubectl("get", resource, name, "-n", namespace, "-o", "json"))
         return found
+
+
+def wait_for(told: Callable[[], str], words: str, patience: float = 45) -> None:
+    """Wait until what is told contains these words; what was told last is in the failure."""
+    deadline = time.monotonic() + patience
+    while words not in (last := told()):
+        assert time.monotonic() < deadline, f"not within {patience:g} s: {words}\nbut: {last[-3000:]}"
+        time.sleep(0.05)
 
 
 def failures(report: Document, *versions: str) -> int:
