@@ -166,6 +166,7 @@ def _jobs_and_slices() -> tuple[Resource, ...]:
             "V1EndpointSlice",
             columns=columns.ENDPOINT_SLICE,
             generation="content",
+            check=services.check_endpoint_slice,
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Defaults and rules of Services: an address, and a target for every port."""
+"""Defaults and rules of Services, and of the EndpointSlices behind them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _TYPES = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]
 _NETWORK = ipaddress.ip_network("10.96.0.0/12")
+_ADDRESSES = ["IPv4", "IPv6", "FQDN"]
 
 
 def complete_service(found: Object) -> None:
@@ -58,3 +59,32 @@ def check_service(found: Object, live: Object | None) -> Iterator[FieldError]:
     address = dig(live, "spec", "clusterIP")
     if address and spec.get("clusterIP") != address:
         yield invalid_value("spec.clusterIPs[0]", spec.get("clusterIP"), "may not change once set")
+
+
+def check_endpoint_slice(found: Object, live: Object | None) -> Iterator[FieldError]:
+    """Yield what is wrong with an EndpointSlice."""
+    kind = found.get("addressType")
+    if not kind:
+        yield required("addressType")
+    elif kind not in _ADDRESSES:
+        yield unsupported("addressType", kind, _ADDRESSES)
+    elif live is not None and kind != live["addressType"]:
+        yield invalid_value("addressType", kind, "field is immutable")
+    elif kind != "FQDN":
+        for n, endpoint in enumerate(found.get("endpoints") or []):
+            for m, address in enumerate(endpoint.get("addresses") or []):
+                yield from _special(address, f"endpoints[{n}].addresses[{m}]")
+
+
+def _special(address: str, path: str) -> Iterator[FieldError]:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        yield invalid_value(path, address, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+        return
+    if found.is_unspecified:
+        yield invalid_value(path, address, f"may not be unspecified ({address})")
+    if found.is_loopback:
+        yield invalid_value(path, address, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
+    if found.is_link_local:
+        yield invalid_value(path, address, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")

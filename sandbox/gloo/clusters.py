@@ -103,6 +103,7 @@ def _ready(world: World, kube: Document) -> Iterator[tuple[str, int, Document]]:
                 continue
             target = endpoint.get("targetRef") or {}
             pod = world.pods.get((namespace, target.get("name", "")), {"metadata": {}})
+            address = (pod.get("status") or {}).get("podIP")
             labels = pod["metadata"].get("labels") or {}
-            if not kube.get("selector") or selects(kube["selector"], labels):
-                yield endpoint["addresses"][0], ports[0]["port"], labels
+            if address and (not kube.get("selector") or selects(kube["selector"], labels)):
+                yield address, ports[0]["port"], labels

@@ -1,4 +1,8 @@
-"""Services, purely: one EndpointSlice for each, with the pods that it selects."""
+"""Services, purely: one EndpointSlice for each, with the pods that it selects.
+
+API servers refuse loopback addresses in a slice, so pods are listed by their names in Kubernetes' DNS;
+whoever wants the address finds it in the pod's status.
+"""
 
 import hashlib
 from collections.abc import Iterable
@@ -47,7 +51,7 @@ def endpoint_slice(service: Document, pods: Iterable[Document]) -> Document | No
             "labels": {"kubernetes.io/service-name": metadata["name"], MANAGED_BY: OURS},
             "ownerReferences": [owner],
         },
-        "addressType": "IPv4",
+        "addressType": "FQDN",
         "endpoints": [_endpoint(pod) for pod in chosen],
         "ports": _ports(spec.get("ports") or [], chosen),
     }
@@ -61,7 +65,7 @@ def _endpoint(pod: Document) -> Document:
     metadata = pod["metadata"]
     ready, leaving = is_ready(pod), terminating(pod)
     return {
-        "addresses": [pod["status"]["podIP"]],
+        "addresses": [_host_name(pod)],
         "conditions": {"ready": ready and not leaving, "serving": ready, "terminating": leaving},
         "nodeName": NODE,
         "targetRef": {
@@ -71,6 +75,10 @@ def _endpoint(pod: Document) -> Document:
             "uid": metadata["uid"],
         },
     }
+
+
+def _host_name(pod: Document) -> str:
+    return f"{pod['status']['podIP'].replace('.', '-')}.{pod['metadata']['namespace']}.pod.cluster.local"
 
 
 def _ports(ports: list[Document], pods: list[Document]) -> list[Document]:

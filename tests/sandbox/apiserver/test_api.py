@@ -362,6 +362,43 @@ def test_a_job_selects_its_own_pods(api: Api) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "address", "message"),
+    [
+        pytest.param("IPv4", "127.1.2.3", "may not be in the loopback range", id="loopback"),
+        pytest.param("IPv4", "169.254.1.1", "may not be in the link-local range", id="link-local"),
+        pytest.param("IPv4", "0.0.0.0", "may not be unspecified", id="unspecified"),  # noqa: S104  # no server
+        pytest.param("IPv4", "web.shop", "must be a valid IP address", id="a name"),
+        pytest.param("Morse", "web.shop", 'supported values: "IPv4", "IPv6", "FQDN"', id="type"),
+        pytest.param("", "10.0.0.1", "addressType: Required value", id="no type"),
+    ],
+)
+def test_slices_take_no_address_that_means_something_else_elsewhere(
+    api: Api, kind: str, address: str, message: str
+) -> None:
+    target = _target(api, "discovery.k8s.io/v1/endpointslices")
+    body = {"metadata": {"name": "web"}, "addressType": kind, "endpoints": [{"addresses": [address]}]}
+    _refused(lambda: api.create(target, body, _OPTIONS), 422, "Invalid", message)
+
+
+def test_slices_take_addresses_and_names(api: Api) -> None:
+    for kind, address in (("IPv4", "10.1.2.3"), ("FQDN", "127-1-2-3.shop.pod.cluster.local")):
+        target = _target(api, "discovery.k8s.io/v1/endpointslices", kind.lower())
+        body = {
+            "metadata": {"name": kind.lower()},
+            "addressType": kind,
+            "endpoints": [{"addresses": [address]}],
+        }
+        assert api.create(target, body, _OPTIONS)["endpoints"] == body["endpoints"]
+        other = {**body, "addressType": "IPv6"}
+        _refused(
+            lambda: api.update(target, other, _OPTIONS),  # noqa: B023  # called at once
+            422,
+            "Invalid",
+            "field is immutable",
+        )
+
+
 def test_leases_are_updated_from_the_version_that_was_read(api: Api) -> None:
     lease = {"metadata": {"name": "leader"}, "spec": {"holderIdentity": "a"}}
     api.create(_target(api, "coordination.k8s.io/v1/leases"), lease, _OPTIONS)

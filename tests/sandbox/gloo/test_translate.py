@@ -375,14 +375,17 @@ def with_pods(subset: Document | None, kube: Document | None = None) -> World:
     spec = {"serviceName": "echo", "serviceNamespace": "echo", **(kube or {})}
     if subset is not None:
         spec["subsetSpec"] = subset
-    labels = {"p1": {"app": "echo", "version": "v1"}, "p2": {"app": "echo", "version": "v2"}}
-    endpoints = [
-        {"addresses": [f"127.1.1.{n}"], "conditions": {"ready": True}, "targetRef": {"name": f"p{n}"}}
-        for n in (1, 2)
+    pods = {
+        ("echo", f"p{n}"): {
+            "metadata": {"labels": {"app": "echo", "version": f"v{n}"}},
+            "status": {"podIP": f"127.1.1.{n}"},
+        }
+        for n in (1, 2, 9)
+    }
+    endpoints = [  # p8 is known to its Service already, and here not yet
+        {"addresses": [f"{name}.echo"], "conditions": {"ready": name != "p9"}, "targetRef": {"name": name}}
+        for name in ("p1", "p2", "p8", "p9")
     ]
-    endpoints.append(
-        {"addresses": ["127.1.1.9"], "conditions": {"ready": False}, "targetRef": {"name": "p9"}}
-    )
     piece = {
         "metadata": {"labels": {"kubernetes.io/service-name": "echo"}},
         "ports": [{"name": "", "port": 8080}],
@@ -392,7 +395,7 @@ def with_pods(subset: Document | None, kube: Document | None = None) -> World:
         single(),
         upstreams={(NS, "echo"): {"metadata": {}, "spec": {"kube": spec}}},
         slices={("echo", "echo-x"): piece},
-        pods={("echo", name): {"metadata": {"labels": value}} for name, value in labels.items()},
+        pods=pods,
     )
 
 

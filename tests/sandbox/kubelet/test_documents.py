@@ -115,6 +115,14 @@ def test_a_slice_has_the_pods_that_are_selected_ready_or_not() -> None:
     assert made["ports"] == [{"name": "", "port": 8080, "protocol": "TCP"}]
 
 
+def test_a_slice_names_its_pods_because_loopback_addresses_are_refused() -> None:
+    made = slice_of(running(pod("a")))
+    assert made is not None
+    address = ALIVE.address.replace(".", "-")
+    assert made["addressType"] == "FQDN"
+    assert made["endpoints"][0]["addresses"] == [f"{address}.n.pod.cluster.local"]
+
+
 def test_a_pod_on_its_way_out_is_not_ready_at_once() -> None:
     leaving = running(pod("a"))
     leaving["metadata"]["deletionTimestamp"] = "2027-01-15T08:00:00Z"
