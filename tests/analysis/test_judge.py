@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.judge import judge, limit_of
@@ -384,6 +384,7 @@ def naive(found: Sequence[Reading], percent: int, min_requests: int) -> tuple[in
     return requests, bad, passes, failures
 
 
+@settings(deadline=None)
 @given(found=st.lists(MEASURED, max_size=8), percent=PERCENT, min_requests=st.integers(1, 120))
 def test_blocks_follow_the_definition(found: list[Reading], percent: int, min_requests: int) -> None:
     got = run(errors(max=f"{percent}%", failureLimit=100), [Counts(0, 0), *found], min_requests)
@@ -404,6 +405,7 @@ BEFORE = st.fixed_dictionaries(
 _WORSE = {SAFE: 0, UNDECIDED: 1, HARMFUL: 2}
 
 
+@settings(deadline=None)
 @given(memory=BEFORE, counts=counted().filter(lambda each: each.bad < each.requests), percent=PERCENT)
 def test_one_more_bad_request_is_never_better(memory: dict[str, int], counts: Counts, percent: int) -> None:
     about = errors(max=f"{percent}%")
@@ -415,6 +417,7 @@ def test_one_more_bad_request_is_never_better(memory: dict[str, int], counts: Co
         assert more.failures > memory["failures"]
 
 
+@settings(deadline=None)
 @given(
     found=st.tuples(MEASURED, MEASURED, st.sampled_from([Number(0.1), Number(0.9), NOTHING, DOWN])),
     failures=st.tuples(*[st.integers(0, 3)] * 3),
@@ -432,6 +435,7 @@ def test_the_order_of_metrics_does_not_matter(
     assert replace(one, because="", metrics=()) == replace(other, because="", metrics=())
 
 
+@settings(deadline=None)
 @given(found=st.lists(MEASURED, max_size=8), at=st.integers(0, 7))
 def test_asking_more_often_in_vain_changes_nothing(found: list[Reading], at: int) -> None:
     vain = [*found[:at], Counts(0, 0), NOTHING, *found[at:]]
