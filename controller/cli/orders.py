@@ -1,5 +1,6 @@
 """Orders to the controller: one annotation, taken once, answered in the Canary's status."""
 
+import contextlib
 import datetime as dt
 import getpass
 import json
@@ -13,7 +14,7 @@ from config.quantities import format_duration
 from config.status import HeldReason, Phase
 from controller.cli.reading import Canary, canary_of
 from controller.cli.session import CommandError, Name, Session, duration
-from controller.errors import Unavailable
+from controller.errors import Conflict, Unavailable
 from controller.kube.answers import Expired
 from controller.kube.resources import CANARIES, Document
 from controller.ports import ANNOTATION
@@ -21,6 +22,8 @@ from controller.rollout.observation import Do
 
 
 PATIENCE = dt.timedelta(seconds=10)
+ATTEMPTS = 20
+"""How often an order is written while the Canary changes in the same moment."""
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the history and in events.")]
 Timeout = Annotated[
@@ -84,31 +87,57 @@ def objection(canary: Canary, do: Do) -> str:
 
 
 def _order(session: Session, name: str | None, do: Do, reason: str, timeout: dt.timedelta | None) -> int:
-    canary = session.canary(name)
-    if unwanted := objection(canary, do):
-        raise CommandError(unwanted)
     command_id = str(uuid.uuid4())
-    order = {
-        "do": do.value,
-        "by": session.cluster.user or getpass.getuser(),
-        "reason": reason,
-        "id": command_id,
-    }
-    patch = {"metadata": {"annotations": {ANNOTATION: json.dumps(order)}}}
-    written = session.cluster.patch(CANARIES, *canary.key, patch)
+    by = session.cluster.user or getpass.getuser()
+    order = {"do": do.value, "by": by, "reason": reason, "id": command_id}
+    written = _written(session, name, do, order)
     patience = timeout or PATIENCE
     taken = _taken(session, written, command_id, patience)
-    if taken is None:
+    key = canary_of(written).key
+    if taken.status.last_command != command_id:
+        if (instead := _waiting_order(taken)) and instead["id"] != command_id:
+            raise CommandError(f"{key}: {_named(instead)} came between, so that {do} was not carried out")
         raise CommandError(
-            f"{canary.key}: the order is written, but no controller took it within "
+            f"{key}: the order is written, but no controller took it within "
             f"{format_duration(patience)}; is one running? It is carried out as soon as one is"
         )
-    typer.echo(f"{canary.key}: {taken.status.reason}")
+    typer.echo(f"{key}: {taken.status.reason}")
     return 0
 
 
-def _taken(session: Session, written: Document, command_id: str, patience: dt.timedelta) -> Canary | None:
-    """Wait until the status names the order; None if that does not happen in time."""
+def _written(session: Session, name: str | None, do: Do, order: dict[str, str]) -> Document:
+    """Write an order where there is room for one; only an abort pushes aside what still waits."""
+    for _ in range(ATTEMPTS):
+        canary = session.canary(name)
+        if unwanted := objection(canary, do):
+            raise CommandError(unwanted)
+        if do is not Do.ABORT and (waiting := _waiting_order(canary)):
+            raise CommandError(f"{canary.key}: {_named(waiting)} still waits for the controller")
+        metadata = {
+            "annotations": {ANNOTATION: json.dumps(order)},
+            "resourceVersion": canary.metadata["resourceVersion"],
+        }
+        with contextlib.suppress(Conflict):
+            return session.cluster.patch(CANARIES, *canary.key, {"metadata": metadata})
+    raise CommandError("the Canary keeps changing, so that the order could not be written; try again")
+
+
+def _waiting_order(canary: Canary) -> dict[str, str] | None:
+    """Give the order that is written and not carried out yet; None too if it cannot be understood."""
+    try:
+        order = json.loads(canary.metadata.get("annotations", {}).get(ANNOTATION, ""))
+        waiting = {"do": str(Do(order["do"])), "id": str(order["id"]), "by": str(order.get("by", "unknown"))}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
+    return None if waiting["id"] == canary.status.last_command else waiting
+
+
+def _named(order: dict[str, str]) -> str:
+    return f"{order['do']} by {order['by']}"
+
+
+def _taken(session: Session, written: Document, command_id: str, patience: dt.timedelta) -> Canary:
+    """Wait until the status names the order; give the Canary as it was seen last."""
     key = canary_of(written).key
     watch = session.cluster.watch(
         CANARIES,
@@ -125,5 +154,4 @@ def _taken(session: Session, written: Document, command_id: str, patience: dt.ti
         pass  # one look at where it stands now
     finally:
         watch.close()
-    seen = canary_of(session.cluster.read(CANARIES, *key))
-    return seen if seen.status.last_command == command_id else None
+    return canary_of(session.cluster.read(CANARIES, *key))

@@ -4,10 +4,12 @@ from pathlib import Path
 import pytest
 
 from canaries import V2, V3, document, held, resting, status
-from command_line import World
+from command_line import World, until
 from config.status import HeldReason, Phase, Status
 from controller.cli.orders import objection
 from controller.cli.reading import canary_of
+from controller.kube.resources import CANARIES
+from controller.ports import ANNOTATION
 from controller.rollout.observation import Do
 
 
@@ -106,3 +108,46 @@ def test_the_order_names_the_user_of_the_kubeconfig(world: World, tmp_path: Path
     world.add(status=status())
     world.crossfade("pause", "--timeout", "1s")
     assert world.order()["by"] in known
+
+
+def test_an_order_that_waits_is_not_pushed_aside_but_by_an_abort(world: World) -> None:
+    world.add(status=status())
+    world.crossfade("pause", "--timeout", "1s")
+    second = world.crossfade("promote", "--timeout", "1s")
+    assert second.code == 1
+    assert (
+        f"{world.namespace}/echo: pause by {world.order()['by']} still waits for the controller" in second.err
+    )
+    assert world.order()["do"] == "pause"
+    world.crossfade("abort", "--timeout", "1s")
+    assert world.order()["do"] == "abort"
+    assert "abort by" in world.crossfade("promote", "--timeout", "1s").err
+    assert world.order()["do"] == "abort"
+
+
+def test_an_order_that_was_carried_out_or_makes_no_sense_is_in_nobodys_way(world: World) -> None:
+    world.add(status=status())
+    for written in ('{"do": "pause", "id": "1"}', '{"do": "dance", "id": "2"}', "abort", "[]"):
+        world.report(status(last_command="1"))
+        world.cluster.patch(
+            CANARIES, world.namespace, "echo", {"metadata": {"annotations": {ANNOTATION: written}}}
+        )
+        world.crossfade("promote", "--timeout", "1s")
+        assert world.order()["do"] == "promote"
+
+
+def test_an_order_that_was_pushed_aside_does_not_claim_to_be_carried_out_yet(world: World) -> None:
+    world.add(status=status())
+    with world.start("pause", "echo", "--timeout", "4s") as pausing:
+        until(lambda: _has_order(world, "pause"))
+        world.crossfade("abort", "--timeout", "1s")
+        said, _ = pausing.communicate(timeout=20)
+    assert pausing.returncode == 1
+    assert "came between, so that pause was not carried out" in said
+
+
+def _has_order(world: World, do: str) -> bool:
+    try:
+        return world.order()["do"] == do
+    except KeyError:
+        return False
