@@ -41,7 +41,8 @@ LADDERS = st.sampled_from([[100], [50], [10, 60], {"start": 30, "increment": 40}
 VERSIONS = st.sampled_from(["v2", "v2", "v2", "v3", "v1"])
 WEIGHTS: tuple[int | None, ...] = (None, 0, *range(1, 101))
 PAUSES = st.sampled_from([SECOND / 2, 5 * SECOND, 25 * SECOND, dt.timedelta(minutes=2)])
-OPINION = st.sampled_from(OPINIONS)
+OPINION = st.sampled_from((GOOD, GOOD, GOOD, *OPINIONS))
+TICKS = st.integers(0, 3) | st.integers(4, 40)
 OTHER_STAGE = {"methods": ["PUT"]}
 CONTENTS = st.sampled_from(
     [Content("v1"), Content("v2"), Content("v1", "v2", 50), Content("v1", "v2", 100), Content("v3", "v1", 10)]
@@ -51,10 +52,14 @@ EDITS = st.one_of(
     st.sampled_from(
         [{"testing": None}, {"testing": {"match": [STAGE]}}, {"testing": {"match": [OTHER_STAGE]}}]
     ),
-    st.sampled_from(["v1", "v2", "v9", None]).map(
-        lambda version: {"workload": {"selector": {"app": "echo"}, "version": version}}
-    ),
 )
+
+
+def _name_version(world: Weather, version: str) -> None:
+    workload = world.spec.workload.model_copy(update={"version": version})
+    world.spec = world.spec.model_copy(update={"workload": workload})
+
+
 TROUBLES: dict[str, Callable[[Weather], None]] = {
     "a problem": lambda world: setattr(world, "problem", "spec: wrong"),
     "a claim": lambda world: setattr(world, "claimed_by", "route belongs to another Canary"),
@@ -63,10 +68,12 @@ TROUBLES: dict[str, Callable[[Weather], None]] = {
     "Gloo dislikes shares": lambda world: setattr(world, "disliked", frozenset(WEIGHTS[2:])),
     "Gloo dislikes everything": lambda world: setattr(world, "disliked", frozenset(WEIGHTS)),
     "the server refuses shares": lambda world: setattr(world, "refused", frozenset(WEIGHTS[1:])),
-    "v2 is not ready": lambda world: world.deploy("v2", ready=0),
-    "v2 is half ready": lambda world: world.deploy("v2", ready=1),
-    "v2 is not counted": lambda world: world.deploy("v2", counted=False),
-    "v1 is not ready": lambda world: world.deploy("v1", ready=0),
+    "the candidate is not ready": lambda world: world.deploy(world.newest, ready=0),
+    "the candidate is half ready": lambda world: world.deploy(world.newest, ready=1),
+    "the candidate is not counted": lambda world: world.deploy(world.newest, counted=False),
+    "stable is not ready": lambda world: world.deploy(world.stable, ready=0),
+    "v1 is wanted": lambda world: _name_version(world, "v1"),
+    "v9 is wanted": lambda world: _name_version(world, "v9"),
 }
 SETTLED_WITHIN = 300
 
@@ -97,65 +104,97 @@ class Rollouts(RuleBasedStateMachine):
         self.world.deploy("v2")
         self._run(ticks, GOOD)
 
-    @rule(ticks=st.integers(1, 30))
-    def run_calmly(self, ticks: int) -> None:
-        self._run(ticks, GOOD)
+    @rule(
+        version=st.sampled_from(["v2", "v3"]),
+        template=st.sampled_from(["a", "b", None]),
+        ready=st.sampled_from([2, 2, 2, 0]),
+        ticks=st.integers(0, 45),
+        opinion=OPINION,
+    )
+    def release(self, version: str, template: str | None, ready: int, ticks: int, opinion: Opinion) -> None:
+        self.world.deployments.pop(REVISIONS[version].deployment, None)
+        self.world.deploy(version, hash=template or f"hash-{next(self.ids)}", ready=ready)
+        self._run(ticks, opinion)
 
-    @rule(opinion=OPINION, pause=PAUSES)
-    def tick(self, opinion: Opinion, pause: dt.timedelta) -> None:
+    @rule(opinion=OPINION, pause=PAUSES, ticks=TICKS)
+    def tick(self, opinion: Opinion, pause: dt.timedelta, ticks: int) -> None:
+        self._under_way(ticks)
         self.world.now += pause
         self._check_repetition(*self._tick(opinion))
 
-    @rule(opinion=OPINION, recorded=st.booleans())
-    def crashing_tick(self, opinion: Opinion, recorded: bool) -> None:  # noqa: FBT001  # drawn
+    @rule(opinion=OPINION, recorded=st.booleans(), ticks=TICKS)
+    def crashing_tick(self, opinion: Opinion, recorded: bool, ticks: int) -> None:  # noqa: FBT001  # drawn
+        self._under_way(ticks)
         self._tick(opinion, recorded=recorded, moved=False)
 
     @rule(
         troubles=st.sets(st.sampled_from(sorted(TROUBLES)), min_size=1, max_size=2),
         opinion=OPINION,
-        pauses=st.lists(PAUSES, min_size=1, max_size=4),
+        ticks=TICKS,
+        pause=st.sampled_from([SECOND, 12 * SECOND, 45 * SECOND]),
     )
-    def trouble(self, troubles: set[str], opinion: Opinion, pauses: list[dt.timedelta]) -> None:
+    def trouble(self, troubles: set[str], opinion: Opinion, ticks: int, pause: dt.timedelta) -> None:
+        self._under_way(ticks)
         for name in sorted(troubles):
             TROUBLES[name](self.world)
-        for pause in pauses:
+        for _ in range(5):
             self._tick(opinion)
             self.world.now += pause
-        self._tick(opinion)
         self.world.clear_up()
 
-    @rule(do=st.sampled_from(Do), opinion=OPINION, ticks=st.integers(1, 4))
-    def command(self, do: Do, opinion: Opinion, ticks: int) -> None:
+    @rule(trouble=st.sampled_from(sorted(TROUBLES)), ticks=TICKS)
+    def trouble_without_harm(self, trouble: str, ticks: int) -> None:
+        self.trouble({trouble}, GOOD, ticks, 12 * SECOND)
+
+    @rule(
+        do=st.sampled_from(Do),
+        trouble=st.none() | st.sampled_from(sorted(TROUBLES)),
+        opinion=OPINION,
+        ticks=TICKS,
+    )
+    def command(self, do: Do, trouble: str | None, opinion: Opinion, ticks: int) -> None:
+        self._under_way(ticks)
+        if trouble is not None:
+            TROUBLES[trouble](self.world)
         self.world.command = Command(do, str(next(self.ids)), "ada")
-        self._run(ticks, opinion)
+        for _ in range(4):
+            self._tick(opinion)
+            self.world.now += SECOND
+        self.world.clear_up()
 
     @rule(
         version=VERSIONS,
         fields=st.sampled_from(
             [{"wanted": 2, "ready": 2}, {"wanted": 0}, {"wanted": 4}, {"hash": "a"}, {"hash": "b"}, {}, None]
         ),
+        ticks=TICKS,
     )
-    def people_change_a_deployment(self, version: str, fields: dict[str, Any] | None) -> None:
+    def people_change_a_deployment(self, version: str, fields: dict[str, Any] | None, ticks: int) -> None:
+        self._under_way(ticks)
         if fields is None:
             self.world.deployments.pop(REVISIONS[version].deployment, None)
         else:
             self.world.deploy(version, **fields)
         self._tick(GOOD)
 
-    @rule(content=CONTENTS, ticks=st.integers(1, 4))
-    def people_edit_the_routes(self, content: Content, ticks: int) -> None:
-        testers = self.world.content.testers if content.weight is not None else frozenset()
-        self.world.content = replace(content, testers=testers)
-        self.world.written_at = self.world.now
-        self._run(ticks, GOOD)
+    @rule(contents=st.lists(CONTENTS, min_size=1, max_size=5), pause=PAUSES, ticks=TICKS)
+    def people_edit_the_routes(self, contents: list[Content], pause: dt.timedelta, ticks: int) -> None:
+        self._under_way(ticks)
+        for content in contents:
+            testers = self.world.content.testers if content.weight is not None else frozenset()
+            self.world.content = replace(content, testers=testers)
+            self.world.written_at = self.world.now
+            self._tick(GOOD)
+            self.world.now += pause
 
-    @rule(edit=EDITS)
-    def people_edit_the_canary(self, edit: dict[str, Any]) -> None:
+    @rule(edit=EDITS, ticks=TICKS)
+    def people_edit_the_canary(self, edit: dict[str, Any], ticks: int) -> None:
+        self._under_way(ticks)
         self.fields.update(edit)
         self.world.spec = spec(**self.fields)
         self._tick(GOOD)
 
-    @rule(really=st.integers(0, 5))
+    @rule(really=st.integers(0, 20))
     def people_delete_the_canary(self, really: int) -> None:
         self.world.deleting = self.world.deleting or really == 0
 
@@ -202,6 +241,14 @@ class Rollouts(RuleBasedStateMachine):
         seen = replace(world.see(self.core.intended_form(world.spec, calm)), now=later)
         much_later = self.core.decide(world.spec, calm, seen)
         assert (much_later.status, much_later.move, much_later.ask) == (calm, None, False)
+
+    def _under_way(self, ticks: int) -> None:
+        """Have a release going, so that whatever comes next matters."""
+        if at_rest(self.world.status.phase):
+            self.world.deploy(self.world.newest, hash=f"hash-{next(self.ids)}", wanted=2, ready=2)
+            if self.world.newest == self.world.stable:
+                self.world.deploy("v3" if self.world.stable != "v3" else "v2", created_at=self.world.now)
+        self._run(ticks, GOOD)
 
     def _run(self, ticks: int, opinion: Opinion) -> None:
         for _ in range(ticks):

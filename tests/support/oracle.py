@@ -3,10 +3,9 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from config.canary import Step
 from config.status import Phase, Revision, Status, Verdict
 from controller.rollout import choice
-from controller.rollout.moves import DeleteDeployment, ScaleToZero, WriteRoutes
+from controller.rollout.moves import ClearCommand, DeleteDeployment, ScaleToZero, WriteRoutes
 from controller.rollout.observation import Acceptance, Do, Observation, Workload
 from controller.rollout.situation import Decision
 from situations import SECOND
@@ -45,6 +44,10 @@ class Oracle:
         assert 0 <= after.weight <= 100
         self._note_hurry(before, seen, after)
         self._note_steadiness(before, seen)
+        if (after.refusal and not before.refusal) or (after.paused and not before.paused):
+            assert (str(after.hurry), after.approved) == ("No", before.approved and not after.refusal)
+        if after.reasserted > before.reasserted:
+            self._check_putting_back(seen, before, after)
         if isinstance(decision.move, ScaleToZero | DeleteDeployment):
             self._check_retirement(world, decision.move, before)
         if before.retiring != after.retiring and len(after.retiring) > len(before.retiring):
@@ -109,6 +112,12 @@ class Oracle:
         assert serving is None or move.deployment != serving.name
         assert world.content.serving == before.stable.version
 
+    def _check_putting_back(self, seen: Observation, before: Status, after: Status) -> None:
+        assert after.reasserted <= 3 or before.phase is Phase.ROLLING_BACK
+        last, intended = before.reasserted_at, before.intended_at
+        if last is not None and intended is not None and last >= intended:
+            assert seen.now >= last + 2 * SECOND
+
     def _must_go_back(self, world: Weather, seen: Observation, before: Status) -> bool:
         if before.phase not in IN_FLIGHT or before.candidate is None or seen.claimed_by:
             return False
@@ -128,11 +137,14 @@ class Oracle:
         served = stable is not None and stable.ready > 0
         if before.phase in CARRYING and answered and not served:
             assert (decision.status.phase, decision.status.weight) == (before.phase, before.weight)
-            assert decision.move is None
+            assert isinstance(decision.move, ClearCommand | None)
             assert decision.status.held is not None
             assert decision.status.held.needs_human
             return
-        assert decision.status.phase in {Phase.ROLLING_BACK, Phase.PREPARING}
+        started_over = (
+            decision.status.phase is Phase.PREPARING and decision.status.candidate != before.candidate
+        )
+        assert decision.status.phase is Phase.ROLLING_BACK or started_over
         assert decision.status.weight == 0
         if before.phase in CARRYING:
             assert isinstance(decision.move, WriteRoutes)
@@ -151,8 +163,8 @@ class Oracle:
         assert seen.routes.in_form
         assert seen.routes.acceptance is Acceptance.ACCEPTED
         assert seen.finalizer or before.phase is not Phase.PREPARING
-        assert not (seen.problem or seen.routes.problem or seen.claimed_by)
-        assert not (world.spec.paused or after.paused or after.refusal)
+        assert (seen.problem, seen.routes.problem, seen.claimed_by) == ("", "", "")
+        assert (world.spec.paused, after.paused, after.refusal) == (False, False, "")
         assert after.held is None
         assert self.steady_since is not None
         if before.phase is not Phase.PREPARING and self.licence == 0:
@@ -210,7 +222,7 @@ def _soak(world: Weather, before: Status) -> dt.timedelta:
         return spec.baking.duration
     if before.weight == 0:
         return dt.timedelta(0)
-    step: Step = next(step for step in spec.ladder() if step.weight >= before.weight)
+    step = next(step for step in spec.ladder() if step.weight >= before.weight)
     default = spec.shifting.interval if spec.shifting else dt.timedelta(0)
     return default if step.interval is None else step.interval
 

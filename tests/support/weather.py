@@ -84,6 +84,20 @@ class Weather:
     deleting: bool = False
     finalizer: bool = False
 
+    @property
+    def newest(self) -> str:
+        """The version that was deployed last."""
+        return (
+            max(self.deployments.values(), key=lambda each: each.created_at).version
+            if self.deployments
+            else "v2"
+        )
+
+    @property
+    def stable(self) -> str:
+        """The version that serves."""
+        return self.status.stable.version if self.status.stable else "v1"
+
     def deploy(self, version: str, **fields: Any) -> None:
         """Apply a Deployment of this version."""
         revision = REVISIONS[version]
@@ -134,7 +148,8 @@ class Weather:
         """Repair everything that only hinders; what people wanted stays wanted."""
         self.gloo_answers, self.disliked, self.refused = True, frozenset(), frozenset()
         self.problem = self.claimed_by = ""
-        self.spec = self.spec.model_copy(update={"paused": False})
+        any_version = self.spec.workload.model_copy(update={"version": None})
+        self.spec = self.spec.model_copy(update={"paused": False, "workload": any_version})
         for name, workload in self.deployments.items():
             self.deployments[name] = replace(workload, ready=workload.wanted, counted=True)
         stable = self.status.stable or V1

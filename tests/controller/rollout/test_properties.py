@@ -7,8 +7,8 @@ from machine import Rollouts
 
 TestRollouts = Rollouts.TestCase
 TestRollouts.settings = settings(
-    max_examples=250,
-    stateful_step_count=30,
+    max_examples=200,
+    stateful_step_count=15,
     derandomize=True,
     database=None,
     deadline=None,
