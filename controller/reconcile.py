@@ -107,7 +107,11 @@ class Reconciler:
         if spec is None:
             self._stall(canary, status, problem)
             return None
-        seen = self._observe(canary, spec, status, problem)
+        try:
+            seen = self._observe(canary, spec, status, problem)
+        except EdgeError as error:
+            self._stall(canary, status, str(error))
+            return self.clock.now() + RETRY
         decision = decide(spec, status, seen)
         if decision.ask:
             judgement = self._weigh(canary.key, spec, status)
@@ -238,8 +242,8 @@ class Reconciler:
         return after
 
     def _stall(self, canary: CanaryObject, before: Status, problem: str) -> None:
-        """Say what is wrong with a Canary that releases nothing, so that there is nothing to go back from."""
-        if canary.deleting:
+        """Say why a Canary cannot be looked after; one that releases nothing may be deleted all the same."""
+        if canary.deleting and before.observed_spec is None:
             if FINALIZER in canary.finalizers:
                 self.canaries.set_finalizer(canary, present=False)
             return

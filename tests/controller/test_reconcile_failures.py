@@ -197,6 +197,19 @@ class TestFailing:
             world.tick()
         assert world.weather.content.weight == 20
 
+    def test_a_cluster_that_cannot_be_read_is_reported_and_nothing_is_let_go(self) -> None:
+        world = shifted()
+        world.unlisted = "deployments.apps: not listed yet"
+        world.change(deleting=True)
+        assert world.tick() is not None
+        assert world.status.reason == "deployments.apps: not listed yet"
+        assert (world.status.weight, world.weather.content.weight) == (20, 20)
+        assert world.document.finalizers
+        world.unlisted = ""
+        world.rest()
+        assert world.weather.content == Content("v1")
+        assert not world.document.finalizers
+
     def test_a_lost_answer_does_not_count_twice(self) -> None:
         world = shifted(shifting={"steps": [20], "interval": "5m"})
         world.advance(5 * SECOND)
@@ -233,7 +246,7 @@ class Interruption:
             return effect()
         if self.how == "killed before it":
             raise Killed
-        answer = effect()
+        effect()
         raise Killed if self.how == "killed after it" else Unavailable("the answer was lost")
 
 

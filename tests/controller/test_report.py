@@ -82,27 +82,41 @@ class TestEvents:
                 shifting(100), status(Phase.ROLLING_BACK), "Warning", "RollingBack", id="rolling back"
             ),
             pytest.param(
-                status(Phase.BAKING), shifting(50, refusal="no"), "Warning", "SteppedBack", id="back from 100%"
+                status(Phase.BAKING),
+                shifting(50, refusal="no"),
+                "Warning",
+                "SteppedBack",
+                id="back from 100%",
             ),
             pytest.param(shifting(10), shifting(50), "Normal", "Advanced", id="more"),
             pytest.param(shifting(50), shifting(10), "Warning", "SteppedBack", id="less"),
             pytest.param(
-                status(Phase.PREPARING), status(Phase.PREPARING, candidate=V3), "Normal", "StartedOver",
+                status(Phase.PREPARING),
+                status(Phase.PREPARING, candidate=V3),
+                "Normal",
+                "StartedOver",
                 id="another candidate",
             ),
             pytest.param(shifting(10), shifting(10, reasserted=1), "Warning", "PutBack", id="drift"),
-            pytest.param(shifting(10), shifting(10, held=PAUSED), "Warning", "Paused", id="a human is needed"),
             pytest.param(
-                shifting(10), shifting(10, held=replace(PAUSED, needs_human=False)), "Normal", "Paused",
+                shifting(10), shifting(10, held=PAUSED), "Warning", "Paused", id="a human is needed"
+            ),
+            pytest.param(
+                shifting(10),
+                shifting(10, held=replace(PAUSED, needs_human=False)),
+                "Normal",
+                "Paused",
                 id="held for a while",
             ),
             pytest.param(shifting(10), shifting(10, last_command="7"), "Normal", "Commanded", id="an order"),
             pytest.param(
                 shifting(10), shifting(10, verdict=Verdict.BLIND), "Warning", "VerdictBlind", id="blind"
             ),
-            pytest.param(shifting(10), shifting(10, verdict=Verdict.SAFE), "Normal", "VerdictSafe", id="safe"),
+            pytest.param(
+                shifting(10), shifting(10, verdict=Verdict.SAFE), "Normal", "VerdictSafe", id="safe"
+            ),
         ],
-    )  # fmt: skip
+    )
     def test_name_the_change(self, before: Status, after: Status, kind: str, reason: str) -> None:
         told = event(before, replace(after, reason="because of this"))
         assert told is not None

@@ -16,7 +16,7 @@ from analysis.queries import Query
 from analysis.samples import Answer, Failure, Sample
 from config.canary import CanarySpec
 from config.status import Status, dump_status, load_status
-from controller.errors import Conflict
+from controller.errors import Conflict, Unavailable
 from controller.ports import ANNOTATION, FINALIZER, CanaryObject, Key
 from controller.reconcile import Reconciler
 from controller.report import Event
@@ -80,6 +80,8 @@ class World:
     gate: Callable[[str, Callable[[], Any]], Any] = pass_on
     error_rates: dict[str, float] = field(default_factory=dict)
     prometheus_answers: bool = True
+    unlisted: str = ""
+    """Why the Deployments are not known."""
     published: list[Event] = field(default_factory=list)
     operations: Counter[str] = field(default_factory=Counter)
     asked_at: dt.datetime | None = None
@@ -249,6 +251,8 @@ class WorkloadPort:
     world: World
 
     def find(self, namespace: str, spec: CanarySpec) -> tuple[Workload, ...]:
+        if self.world.unlisted:
+            raise Unavailable(self.world.unlisted)
         return tuple(self.world.weather.deployments.values())
 
     def scale_to_zero(self, namespace: str, name: str, template_hash: str) -> None:
