@@ -86,11 +86,19 @@ def _printable(value: object) -> object:
             return value
 
 
-def exit_code(canary: Canary) -> ExitCode:
-    """Say how the last rollout ended, or what it waits for."""
+def exit_code(canary: Canary, release: str | None = None) -> ExitCode:
+    """Say how a rollout ended, or what it waits for.
+
+    Args:
+        release: The version that is meant, which the controller may not have noticed yet;
+            None: whichever the Canary is at.
+
+    """
     status = canary.status
     if canary.problem:
         return ExitCode.INVALID
+    if release is not None and not _is_at(canary, release):
+        return _past(status, release)
     if status.held is not None and status.held.needs_human:
         return ExitCode.NEEDS_HUMAN
     if status.observed_generation != canary.metadata.get("generation", 0):
@@ -102,6 +110,19 @@ def exit_code(canary: Canary) -> ExitCode:
             return ExitCode.OK
         case _:
             return ExitCode.UNFINISHED
+
+
+def _is_at(canary: Canary, release: str) -> bool:
+    candidate = canary.status.candidate
+    return not canary.at_rest and candidate is not None and candidate.version == release
+
+
+def _past(status: Status, release: str) -> ExitCode:
+    """Say how a version's release ended that is not under way now; UNFINISHED if nobody has noticed it."""
+    if status.stable is not None and status.stable.version == release:
+        return ExitCode.OK
+    tried = any(entry.revision.version == release for entry in status.history)
+    return ExitCode.ROLLED_BACK if tried else ExitCode.UNFINISHED
 
 
 def _serves_what_was_asked(canary: Canary) -> bool:

@@ -30,6 +30,10 @@ def status(
         dt.timedelta | None,
         typer.Option(parser=duration, metavar="DURATION", help="Stop watching after this long, such as 10m."),
     ] = None,
+    release: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="The version that is meant, even if nobody has noticed it yet."),
+    ] = None,
     output: DataFormat = None,
 ) -> int:
     """Show how a rollout goes, and tell by the exit code how it went.
@@ -39,23 +43,27 @@ def status(
     4 held, and a human is needed. 5 the spec is invalid.
 
     With --watch a terminal shows a live view, anything else gets one line per change.
+    In a pipeline name the version just applied: --release v2.
     A rollout that needs a human ends the watch with 4, but not on a terminal: the human is there.
     """
     canary = session.canary(name)
     if output is not None:
         typer.echo(as_data(without_bookkeeping(canary.document), output))
     elif watch:
-        return Watching(session, canary, timeout).until_the_end()
+        return Watching(session, canary, timeout, release).until_the_end()
     else:
         session.console.print(screen(canary, SystemClock().now()))
-    return exit_code(canary)
+    return exit_code(canary, release)
 
 
 class Watching:
     """One rollout followed until it ends."""
 
-    def __init__(self, session: Session, canary: Canary, timeout: dt.timedelta | None) -> None:
+    def __init__(
+        self, session: Session, canary: Canary, timeout: dt.timedelta | None, release: str | None
+    ) -> None:
         self._session = session
+        self._release = release
         self._canary = canary
         self._deadline = time.monotonic() + timeout.total_seconds() if timeout is not None else None
         self._changes: queue.SimpleQueue[Document | None] = queue.SimpleQueue()
@@ -84,7 +92,7 @@ class Watching:
         with Live(console=self._session.console, auto_refresh=False) as live:
             while True:
                 live.update(screen(self._canary, clock.now()), refresh=True)
-                code = exit_code(self._canary)
+                code = exit_code(self._canary, self._release)
                 if code not in (ExitCode.UNFINISHED, ExitCode.NEEDS_HUMAN) or self._is_over():
                     return code
                 self._wait()
@@ -95,7 +103,7 @@ class Watching:
             if (words := line(self._canary)) != said:
                 typer.echo(f"{SystemClock().now():%H:%M:%S} {words}")
                 said = words
-            code = exit_code(self._canary)
+            code = exit_code(self._canary, self._release)
             if code is not ExitCode.UNFINISHED or self._is_over():
                 return code
             self._wait()

@@ -1,6 +1,6 @@
 import pytest
 
-from canaries import GENERATION, ROLLED_BACK, V2, document, held, resting, status
+from canaries import GENERATION, ROLLED_BACK, V1, V2, document, held, resting, status
 from config.status import HeldReason, HistoryEntry, Outcome, Phase, Status
 from controller.cli.reading import ExitCode, canary_of, exit_code
 
@@ -61,6 +61,29 @@ def test_a_promoted_version_that_is_not_the_one_asked_for_is_not_the_end() -> No
     assert exit_code(canary_of(document(resting(Phase.PROMOTED), workload=workload))) is ExitCode.UNFINISHED
     done = resting(Phase.PROMOTED, stable=V2)
     assert exit_code(canary_of(document(done, workload=workload))) is ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    ("seen", "code"),
+    [
+        pytest.param(resting(Phase.PROMOTED, stable=V1), ExitCode.UNFINISHED, id="not noticed yet"),
+        pytest.param(status(candidate=V2), ExitCode.UNFINISHED, id="under way"),
+        pytest.param(resting(Phase.PROMOTED, stable=V2), ExitCode.OK, id="promoted"),
+        pytest.param(
+            resting(Phase.ROLLED_BACK, history=(ROLLED_BACK,)), ExitCode.ROLLED_BACK, id="rolled back"
+        ),
+        pytest.param(
+            status(candidate=V1, stable=V2), ExitCode.OK, id="promoted, and another one is under way"
+        ),
+        pytest.param(
+            status(candidate=V2, held=held(HeldReason.PAUSED, needs_human=True)),
+            ExitCode.NEEDS_HUMAN,
+            id="waits for a human",
+        ),
+    ],
+)
+def test_the_exit_code_is_about_the_release_that_is_meant(seen: Status, code: ExitCode) -> None:
+    assert exit_code(canary_of(document(seen)), "v2") is code
 
 
 def test_an_invalid_spec_is_told_before_anything_else() -> None:
