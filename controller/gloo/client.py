@@ -53,6 +53,7 @@ class GlooRoutes:
             weight=_largest(readings),
             acceptance=state,
             acceptance_reason=reason,
+            kept=frozenset().union(*(reading.kept for reading in readings)),
             shape=_shape(found, readings),
             problem="; ".join(dict.fromkeys(filter(None, problems))),
         )

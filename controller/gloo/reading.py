@@ -30,6 +30,8 @@ class Reading:
     """A main route balances over all versions."""
     weight: int | None = None
     """The candidate's largest share in percent, rounded up; None without one, or while unpinned."""
+    kept: frozenset[str] = frozenset()
+    """Versions that the user's own routes are fixed to."""
     shape: str = ""
     """`v1 75, v2 25; testing v2`."""
     missing: str = ""
@@ -48,16 +50,17 @@ def read(document: Document, target: Target, form: Form | None) -> Reading:
     versions = sorted({version for division in divisions for version in division})
     unpinned = EVERY_VERSION in versions
     tested = chain.from_iterable(versions_of(routes[at], target) for at in chain(*found.mains.values()))
-    owned = chain.from_iterable(versions_of(routes[at], target) for at in found.own)
+    kept = [version for at in found.own for version in versions_of(routes[at], target)]
     shape = [
         *map(_words, divisions),
         *(f"testing {_name(each)}" for each in tested),
-        *(f"fixed {v}" for v in owned),
+        *(f"fixed {version}" for version in kept),
     ]
     return Reading(
         version=versions[0] if len(versions) == 1 and not unpinned else None,
         unpinned=unpinned,
         weight=_weight(divisions, form) if not unpinned else None,
+        kept=frozenset(kept),
         shape="; ".join(dict.fromkeys(shape)),
         problem=_mixed(document, routes, target),
     )

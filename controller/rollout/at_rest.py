@@ -75,12 +75,21 @@ def _cannot_tell(at: Situation) -> str:
 
 def _retire(at: Situation) -> Decision | None:
     """Scale down or delete what is due; it is struck off once it is seen to be gone."""
-    due = next((each for each in at.status.retiring if at.seen.now >= each.due_at), None)
+    due = next((each for each in _due(at) if not _is_kept(at, each)), None)
     if due is None or not at.settled:
         return None
     if due.action == "Delete":
         return Decision(at.status, DeleteDeployment(due.deployment, due.hash), f"deleting {due.deployment}")
     return Decision(at.status, ScaleToZero(due.deployment, due.hash), f"scaling {due.deployment} to 0")
+
+
+def _due(at: Situation) -> tuple[Retirement, ...]:
+    return tuple(each for each in at.status.retiring if at.seen.now >= each.due_at)
+
+
+def _is_kept(at: Situation, old: Retirement) -> bool:
+    """Tell whether a route of the user's own still needs it."""
+    return any(w.name == old.deployment and w.version in at.seen.routes.kept for w in at.seen.workloads)
 
 
 def _still_there(at: Situation, old: Retirement) -> bool:
@@ -133,7 +142,9 @@ def _serving(at: Situation) -> Decision:
     if at.stable is None or at.stable.ready == 0:
         what = readiness(at.stable, at.stable_version)
         return at.hold(HeldReason.NOT_READY, f"stable is {at.stable_version}, but {what}", needs_human=True)
-    return Decision(replace(at.status, held=None), None, f"{at.stable_version} serves everybody")
+    kept = next((each.deployment for each in _due(at) if _is_kept(at, each)), "")
+    why = f"; {kept} is kept, a route of your own is fixed to its version" if kept else ""
+    return Decision(replace(at.status, held=None), None, f"{at.stable_version} serves everybody{why}")
 
 
 def _with_stable_as_it_is(at: Situation) -> Status:

@@ -80,7 +80,7 @@ def _reassert(at: Situation) -> Decision | None:
     if form is None or routes.in_form:
         return None
     at = replace(at, status=status)
-    if routes.problem:
+    if routes.problem and status.phase is not Phase.ROLLING_BACK:
         return at.hold(HeldReason.STALLED, routes.problem, needs_human=True)
     if status.reasserted >= REASSERTIONS and status.phase is not Phase.ROLLING_BACK:
         message = (

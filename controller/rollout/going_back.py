@@ -23,7 +23,7 @@ from controller.rollout import choice
 from controller.rollout.form import intended_form
 from controller.rollout.moves import WriteRoutes
 from controller.rollout.phase import CARRYING
-from controller.rollout.situation import READY_TO_KEEP, Decision, Situation, readiness, ready
+from controller.rollout.situation import READY_TO_KEEP, Decision, Situation, readiness, ready, unsettled
 
 
 HISTORY = 10
@@ -129,8 +129,7 @@ def roll_back(at: Situation) -> Decision | None:
     if status.phase is not Phase.ROLLING_BACK:
         return None
     if not at.settled:
-        words = at.seen.routes.acceptance_reason or "it has not answered yet"
-        return at.hold(HeldReason.NOT_ACCEPTED, f"back on stable, waiting for Gloo to accept: {words}")
+        return unsettled(at)
     ending = status.ending or Ending(Outcome.CANCELLED, "why is not remembered")
     entry = ended(at, ending.outcome, ending.reason, ending.by)
     rejected, retiring, candidate = status.rejected, status.retiring, entry.revision

@@ -48,6 +48,8 @@ class Routes:
     acceptance: Acceptance = Acceptance.PENDING
     acceptance_reason: str = ""
     """Gloo's own words."""
+    kept: frozenset[str] = frozenset()
+    """Versions that users' own routes are fixed to; they are not ours to change."""
     shape: str = ""
     """For people: `v1 75, v2 25`."""
     problem: str = ""

@@ -103,6 +103,10 @@ class Situation:
                 return f"canary testing {version}"
             case Phase.BAKING:
                 return f"baking {version} at 100%"
+            case Phase.ROLLING_BACK if self.status.ending:
+                return f"rolling back {version}: {self.status.ending.reason}"
+            case Phase.FINISHING:
+                return f"cleaning up after {version}"
             case _:
                 return f"{version} at {self.status.weight}%"
 

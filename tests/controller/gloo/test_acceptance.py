@@ -10,7 +10,7 @@ ACCEPTED, PENDING = Acceptance.ACCEPTED, Acceptance.PENDING
 WARNING, REJECTED = Acceptance.WARNING, Acceptance.REJECTED
 
 
-def by(**states: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever a status may hold
+def by(**states: Any) -> dict[str, Any]:  # whatever a status may hold
     return {
         "statuses": {space: {"state": state, "reason": f"{space} says"} for space, state in states.items()}
     }
@@ -43,7 +43,9 @@ def by(**states: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever a status ma
         ),
     ],
 )
-def test_acceptance_is_read_from_any_form_of_status(status: Any, state: Acceptance, reason: str) -> None:  # noqa: ANN401  # also junk
+def test_acceptance_is_read_from_any_form_of_status(
+    status: Any, state: Acceptance, reason: str
+) -> None:  # also junk
     assert acceptance({} if status is None else {"status": status}) == (state, reason)
 
 

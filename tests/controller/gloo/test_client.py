@@ -67,7 +67,7 @@ class World:
     def edit(self, operations: Sequence[dict[str, Any]], name: str = "web") -> None:
         self.other.patch(VIRTUAL_SERVICES, self.namespace, name, operations)
 
-    def report(self, name: str = "web", **report: Any) -> None:  # noqa: ANN401  # any report
+    def report(self, name: str = "web", **report: Any) -> None:  # any report
         status = {"statuses": {"gloo-system": report}}
         self.other.patch(VIRTUAL_SERVICES, self.namespace, name, {"status": status})
 
@@ -89,7 +89,7 @@ def echo(version: str | None) -> dict[str, Any]:
     return {"upstream": {"name": "echo"}, **({"subset": {"values": {"version": version}}} if version else {})}
 
 
-def single(version: str | None, **matcher: Any) -> dict[str, Any]:  # noqa: ANN401  # any matcher
+def single(version: str | None, **matcher: Any) -> dict[str, Any]:  # any matcher
     return {"matchers": [{"prefix": "/", **matcher}], "routeAction": {"single": echo(version)}}
 
 
@@ -188,7 +188,7 @@ class Watching(Cluster):
     before: Callable[[], object] = staticmethod(lambda: None)
     after: Callable[[Document], Document] = staticmethod(lambda document: document)
 
-    def patch(self, resource: Resource, namespace: str, name: str, patch: Any) -> Document:  # noqa: ANN401
+    def patch(self, resource: Resource, namespace: str, name: str, patch: Any) -> Document:
         self.before()
         return self.after(super().patch(resource, namespace, name, patch))
 

@@ -73,7 +73,7 @@ TESTED = {"matchers": [{"prefix": "/", "headers": [STAGE]}], "routeAction": {"si
         pytest.param(
             [single(echo(version="v0"), "/old"), single(echo(version="v1"))],
             ROLLOUT,
-            Reading("v1", weight=0, shape="v1; fixed v0"),
+            Reading("v1", weight=0, kept=frozenset({"v0"}), shape="v1; fixed v0"),
             id="the user's own route is shown",
         ),
         pytest.param(

@@ -36,12 +36,12 @@ def echo(version: str | None = None) -> dict[str, Any]:
     return {"upstream": {"name": "echo", "namespace": "gloo-system"}, **subset}
 
 
-def single(version: str | None, *headers: dict[str, str], **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+def single(version: str | None, *headers: dict[str, str], **fields: Any) -> dict[str, Any]:
     matcher = {"prefix": "/"} | ({"headers": list(headers)} if headers else {})
     return {"matchers": [matcher], "routeAction": {"single": echo(version)}, **fields}
 
 
-def multi(v1: int, v2: int, **fields: Any) -> dict[str, Any]:  # noqa: ANN401  # any field of a route
+def multi(v1: int, v2: int, **fields: Any) -> dict[str, Any]:  # any field of a route
     destinations = [{"destination": echo("v1"), "weight": v1}, {"destination": echo("v2"), "weight": v2}]
     return {"matchers": [{"prefix": "/"}], "routeAction": {"multi": {"destinations": destinations}}, **fields}
 

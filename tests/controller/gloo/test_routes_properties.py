@@ -298,7 +298,7 @@ ROUTE = {
 }
 
 
-def route_schema() -> Any:  # noqa: ANN401  # JSON
+def route_schema() -> Any:  # JSON
     """Take the schema of a route from Gloo's own CRD where it is at hand, else the part that matters here."""
     if not CRD.exists():
         return closed(ROUTE)
@@ -307,7 +307,7 @@ def route_schema() -> Any:  # noqa: ANN401  # JSON
     return closed(spec["properties"]["virtualHost"]["properties"]["routes"]["items"])
 
 
-def closed(schema: Any) -> Any:  # noqa: ANN401  # JSON
+def closed(schema: Any) -> Any:  # JSON
     """Allow no fields that a schema does not name, but for the strategies' own `x-` fields."""
     if isinstance(schema, list):
         return [closed(each) for each in schema]

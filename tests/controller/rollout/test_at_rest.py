@@ -367,6 +367,22 @@ class TestRetiring:
         assert got.move is None
         assert got.wake_at == T0 + SOON
 
+    def test_keeps_what_a_route_of_the_users_own_needs(self) -> None:
+        routes = replace(IN_FORM, kept=frozenset({"v0"}))
+        workloads = (running(V1), running(self.OLD))
+        got = tick(self.at_rest(), workloads=workloads, finalizer=False, routes=routes)
+        assert got.move is None
+        assert got.because == (
+            "v1 serves everybody; echo-v0 is kept, a route of your own is fixed to its version"
+        )
+        assert got.status.retiring == (self.DUE,)
+
+    def test_goes_on_with_releases_while_it_keeps_something(self) -> None:
+        routes = replace(IN_FORM, kept=frozenset({"v0"}))
+        workloads = (running(V1), running(V2), running(self.OLD))
+        got = tick(self.at_rest(), workloads=workloads, finalizer=False, routes=routes)
+        assert got.status.candidate == V2
+
     def test_comes_before_the_next_release(self) -> None:
         workloads = (running(V1), running(V2), running(self.OLD))
         assert tick(self.at_rest(), workloads=workloads, finalizer=False).move == ScaleToZero(

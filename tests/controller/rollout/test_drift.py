@@ -67,6 +67,11 @@ class TestDrift:
         before = status(Phase.ROLLING_BACK, reasserted=50, reasserted_at=T0 - MINUTE)
         assert tick(before, routes=ADRIFT).move == WriteRoutes(Form("v1"))
 
+    def test_is_fought_on_the_way_back_whatever_the_problem(self) -> None:
+        adrift = replace(ADRIFT, problem="Upstream gloo-system/echo has no subsets")
+        got = tick(status(Phase.ROLLING_BACK), routes=adrift)
+        assert got.move == WriteRoutes(Form("v1"))
+
     @pytest.mark.parametrize(
         ("intended", "last", "pause"),
         [

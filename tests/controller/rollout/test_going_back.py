@@ -309,7 +309,7 @@ class TestRolledBack:
         ("routes", "words"),
         [
             pytest.param(
-                replace(IN_FORM, acceptance=Acceptance.PENDING), "it has not answered yet", id="no answer yet"
+                replace(IN_FORM, acceptance=Acceptance.PENDING), "no answer yet", id="no answer yet"
             ),
             pytest.param(
                 replace(IN_FORM, acceptance=Acceptance.REJECTED, acceptance_reason="bad ref"), "bad ref",
