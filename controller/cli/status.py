@@ -21,7 +21,7 @@ FRAME = 0.5
 """Seconds between two frames of the live view when nothing happens."""
 
 
-def status(
+def status(  # noqa: PLR0913  # one parameter an option
     session: Session,
     name: Name = None,
     *,

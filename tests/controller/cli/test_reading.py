@@ -70,7 +70,9 @@ def test_a_promoted_version_that_is_not_the_one_asked_for_is_not_the_end() -> No
         pytest.param(status(candidate=V2), ExitCode.UNFINISHED, id="under way"),
         pytest.param(resting(Phase.PROMOTED, stable=V2), ExitCode.OK, id="promoted"),
         pytest.param(
-            resting(Phase.ROLLED_BACK, history=(ROLLED_BACK,)), ExitCode.ROLLED_BACK, id="rolled back"
+            resting(Phase.ROLLED_BACK, stable=V1, history=(ROLLED_BACK,)),
+            ExitCode.ROLLED_BACK,
+            id="rolled back",
         ),
         pytest.param(
             status(candidate=V1, stable=V2), ExitCode.OK, id="promoted, and another one is under way"
