@@ -35,7 +35,11 @@ class NoCounterError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What is known of the series of a question; whole numbers: a part of a request has not happened yet."""
+    """What is known of the series of a question; whole numbers: a part of a request has not happened yet.
+
+    Buckets are counted without the smaller ones that they include, so that a
+    restart shows on each of them.
+    """
 
     values: Mapping[Series, int] = field(default_factory=dict)
     """Of every process, when it was last seen."""
@@ -52,10 +56,10 @@ class Counters:
         """
         values = {}
         for part, samples in parts.items():
-            for sample in samples:
-                if not 0 <= sample.value <= _LARGEST:
-                    raise NoCounterError(f"a counter cannot be {sample.value:g}: {dict(sample.labels)}")
-                values[Series(part, frozenset(sample.labels.items()))] = math.floor(sample.value)
+            found = {frozenset(sample.labels.items()): _whole(sample) for sample in samples}
+            if part == "buckets":
+                found = _bands(found)
+            values.update({Series(part, labels): value for labels, value in found.items()})
         return cls(values)
 
     def then(self, now: "Counters") -> "Counters":
@@ -81,7 +85,7 @@ class Counters:
         already, as the counter of a code that occurs for the first time.
         """
         known = {**self.missing, **self.values}
-        pods = {_pod(series.labels) for series in known} - {None}
+        pods = {_pod(series.labels) for series in self.values} - {None}
         restarted = self._restarted(now)
         added = {}
         for series, value in now.values.items():
@@ -109,10 +113,15 @@ class Baseline:
     """
 
     counters: Mapping[str, Counters] = field(default_factory=dict)
+    rebuilt: bool = False
+    """Not everything may be in it: a series that is new since is not known to be fresh."""
 
     @classmethod
     def of(cls, answers: Mapping[str, Answer]) -> "Baseline":
-        """Start from these answers, by query id; a question that was not answered in full starts later."""
+        """Rebuild it from the answers of that time, by query id.
+
+        A question that is not answered in full starts later.
+        """
         questions: dict[str, dict[str, Answer]] = {}
         for query_id, answer in answers.items():
             asked = origin(query_id)
@@ -123,7 +132,49 @@ class Baseline:
             if len(answered) == len(parts):
                 with contextlib.suppress(NoCounterError):
                     counters[question] = Counters.of(answered)
-        return cls(counters)
+        return cls(counters, rebuilt=True)
+
+
+def bucket_of(labels: Labels) -> tuple[Labels, float]:
+    """Give the labels of the histogram that a bucket belongs to, and the bucket's upper bound.
+
+    Raises:
+        NoCounterError: there is no bound.
+
+    """
+    named = dict(labels)
+    try:
+        bound = float(named.pop("le", ""))
+    except ValueError:
+        bound = math.nan
+    if math.isnan(bound):
+        raise NoCounterError(
+            "series without a number as label le: histogram.buckets wants the _bucket series"
+        )
+    return frozenset(named.items()), bound
+
+
+def _whole(sample: Sample) -> int:
+    if not 0 <= sample.value <= _LARGEST:
+        raise NoCounterError(f"a counter cannot be {sample.value:g}: {_shown(sample.labels.items())}")
+    return math.floor(sample.value)
+
+
+def _shown(labels: Iterable[tuple[str, str]]) -> str:
+    return "{" + ", ".join(f'{name}="{text}"' for name, text in sorted(labels)) + "}"
+
+
+def _bands(buckets: Mapping[Labels, int]) -> dict[Labels, int]:
+    bands, below = {}, dict[Labels, int]()
+    for labels, value in sorted(buckets.items(), key=lambda bucket: bucket_of(bucket[0])[1]):
+        histogram, bound = bucket_of(labels)
+        bands[labels] = value - below.get(histogram, 0)
+        below[histogram] = value
+        if bands[labels] < 0:
+            raise NoCounterError(
+                f"the bucket le={bound:g} holds less than a smaller one: {_shown(histogram)}"
+            )
+    return bands
 
 
 def _pod(labels: Labels) -> Labels | None:

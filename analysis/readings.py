@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from analysis.counters import Baseline, Counters, Labels, NoCounterError, Series
+from analysis.counters import Baseline, Counters, Labels, NoCounterError, Series, bucket_of
 from analysis.queries import ROLES, Query, Role, origin
 from analysis.samples import Answer, Failure
 from config.canary import Analysis, HistogramMetric, Metric, QueryMetric, RatioMetric
@@ -52,7 +52,8 @@ class _Asked:
     """One metric, asked about one version."""
 
     question: str
-    role: Role
+    fresh: bool
+    """Series that are new since the last evaluation came into being since."""
     parts: Mapping[str, tuple[Query, Answer]]
 
 
@@ -63,7 +64,7 @@ class _Added:
     series: Mapping[Series, int]
     note: str
     counters: Counters
-    """To be remembered once they have been counted."""
+    """To be remembered."""
 
     def total(self, part: str) -> int:
         return sum(added for series, added in self.series.items() if series.part == part)
@@ -74,8 +75,9 @@ def count(
 ) -> tuple[Baseline, dict[str, MetricReading]]:
     """Turn answers into readings by metric name, and give the baseline for the next evaluation.
 
-    What could not be counted this time is counted next time: its counters in
-    the baseline stay as they were, all parts of a metric together.
+    What was not answered this time is counted next time: its counters in the
+    baseline stay as they were, all parts of a metric together. What was answered
+    but makes no sense is not counted: a restart may hide in it, and is over then.
 
     Args:
         analysis: Its metrics are the ones to be read.
@@ -84,8 +86,9 @@ def count(
         answers: Of every query, by its id.
 
     """
-    known = before.counters if before else {}
-    asked = _asked(queries, answers)
+    baseline = before or Baseline()
+    known = baseline.counters
+    asked = _asked(queries, answers, rebuilt=baseline.rebuilt)
     counters: dict[str, Counters] = {}
     readings = {}
     for metric in analysis.metrics:
@@ -100,11 +103,14 @@ def count(
     return Baseline(counters), readings
 
 
-def _asked(queries: Sequence[Query], answers: Mapping[str, Answer]) -> dict[tuple[str, Role], _Asked]:
+def _asked(
+    queries: Sequence[Query], answers: Mapping[str, Answer], *, rebuilt: bool
+) -> dict[tuple[str, Role], _Asked]:
     found: dict[tuple[str, Role], _Asked] = {}
     for query in queries:
         about = origin(query.id)
-        asked = found.get((about.metric, about.role), _Asked(about.question, about.role, {}))
+        fresh = about.role == "candidate" and not rebuilt
+        asked = found.get((about.metric, about.role), _Asked(about.question, fresh, {}))
         parts = {**asked.parts, about.part: (query, answers[query.id])}
         found[about.metric, about.role] = replace(asked, parts=parts)
     return found
@@ -123,7 +129,7 @@ def _read(metric: Metric, asked: _Asked, known: Counters | None) -> tuple[Readin
     if not isinstance(added, _Added):
         return added, known
     reading = _ratio(added) if isinstance(metric, RatioMetric) else _histogram(metric, added)
-    return reading, added.counters if isinstance(reading, Counts) else known
+    return reading, added.counters
 
 
 def _added(asked: _Asked, known: Counters | None) -> _Added | NoData | Failure:
@@ -138,7 +144,7 @@ def _added(asked: _Asked, known: Counters | None) -> _Added | NoData | Failure:
     if not now.values:
         note = "the query finds no series yet"
     before = now if known is None else known
-    return _Added(before.increases(now, fresh=asked.role == "candidate"), note, before.then(now))
+    return _Added(before.increases(now, fresh=asked.fresh), note, before.then(now))
 
 
 def _failure(asked: _Asked) -> Failure:
@@ -158,33 +164,21 @@ def _ratio(added: _Added) -> Counts | NoData:
 
 
 def _histogram(metric: HistogramMetric, added: _Added) -> Counts | NoData:
+    wanted = metric.max.seconds
+    bounds: dict[Labels, list[float]] = {}
     requests = slow = 0
-    for buckets in _by_histogram(added.series).values():
-        bounds = [bound for bound, _ in buckets]
-        if problem := _odd(bounds, metric.max.seconds):
-            return NoData(problem)
-        total, fast = dict(buckets)[math.inf], dict(buckets)[metric.max.seconds]
-        if fast > total:
-            return NoData(f"{fast} of {total} requests took at most {metric.max.seconds:g}s, which cannot be")
-        requests += total
-        slow += total - fast
-    return Counts(requests, slow, added.note)
-
-
-def _by_histogram(series: Mapping[Series, int]) -> dict[Labels, list[tuple[float, int]]]:
-    """Group by all labels but `le`: bounds, NaN where there is none, and what was added."""
-    found: dict[Labels, list[tuple[float, int]]] = {}
-    for (_, identity), added in series.items():
-        labels = dict(identity)
-        bound = _bound(labels.pop("le", ""))
-        found.setdefault(frozenset(labels.items()), []).append((bound, added))
-    return found
+    for series, band in added.series.items():
+        histogram, bound = bucket_of(series.labels)
+        bounds.setdefault(histogram, []).append(bound)
+        requests += band
+        slow += band if bound > wanted else 0
+    problems = (_odd(found, wanted) for found in bounds.values())
+    problem = next(filter(None, problems), "")
+    return NoData(problem) if problem else Counts(requests, slow, added.note)
 
 
 def _odd(bounds: Sequence[float], wanted: float) -> str:
     """Say why the slow requests of a histogram with these bounds cannot be counted; empty if they can."""
-    if any(math.isnan(bound) for bound in bounds):
-        return "series without a number as label le: histogram.buckets wants the _bucket series"
     if len(set(bounds)) < len(bounds):
         return "the same bucket bound twice in one histogram"
     if math.inf not in bounds:
@@ -193,13 +187,6 @@ def _odd(bounds: Sequence[float], wanted: float) -> str:
         finite = ", ".join(f"{bound:g}" for bound in sorted(bounds) if bound < math.inf)
         return f"{wanted:g} is not a bucket bound; bounds: {finite}"
     return ""
-
-
-def _bound(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 def _number(answer: Answer) -> Reading:

@@ -47,19 +47,29 @@ MUTANTS = {
     "a missed scrape is history once more": Mutant(
         "counters", "if process not in present and series in self.values:", "if False:"
     ),
+    "a restart is never over": Mutant(
+        "counters", "value < self.values.get(series, 0)",
+        "value < {**self.missing, **self.values}.get(series, 0)",
+    ),
+    "the dead still count": Mutant(
+        "counters", "not in now.values and process not in restarted", "not in now.values"
+    ),
+    "a bucket counts what the smaller ones hold": Mutant(
+        "counters", "value - below.get(histogram, 0)", "value"
+    ),
     "what is no counter is one": Mutant("counters", "if not 0 <= sample.value <= _LARGEST:", "if False:"),
     "stable is read as the candidate": Mutant(
         "readings", 'MetricReading(found["candidate"], found["stable"], query)',
         'MetricReading(found["stable"], found["candidate"], query)',
     ),
-    "everything counts as fresh": Mutant("readings", 'fresh=asked.role == "candidate"', "fresh=True"),
-    "what could not be counted is forgotten": Mutant(
-        "readings", "return reading, added.counters if isinstance(reading, Counts) else known",
-        "return reading, added.counters",
+    "everything counts as fresh": Mutant(
+        "readings", 'fresh = about.role == "candidate" and', "fresh = True and"
     ),
+    "what is not in a rebuilt baseline is new": Mutant("readings", "and not rebuilt", ""),
+    "what was not answered is forgotten": Mutant("readings", "return added, known", "return added, None"),
     "more bad requests than requests": Mutant("readings", "    if bad > requests:", "    if False:"),
     "any bound will do": Mutant("readings", "    if wanted not in bounds:", "    if not bounds:"),
-    "fast requests are the slow ones": Mutant("readings", "slow += total - fast", "slow += fast"),
+    "fast requests are the slow ones": Mutant("readings", "if bound > wanted", "if bound <= wanted"),
     "NaN is a number": Mutant("readings", "if math.isfinite(value) else", "if True else"),
     "the limit itself is too much": Mutant(
         "judge", "if bad > allowed * max(requests, min_requests):",
