@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from canaries import GENERATION, ROLLED_BACK, V1, V2, document, held, resting, status
@@ -70,7 +72,7 @@ def test_a_promoted_version_that_is_not_the_one_asked_for_is_not_the_end() -> No
         pytest.param(status(candidate=V2), ExitCode.UNFINISHED, id="under way"),
         pytest.param(resting(Phase.PROMOTED, stable=V2), ExitCode.OK, id="promoted"),
         pytest.param(
-            resting(Phase.ROLLED_BACK, stable=V1, history=(ROLLED_BACK,)),
+            resting(Phase.ROLLED_BACK, stable=V1, history=(replace(ROLLED_BACK, revision=V2),)),
             ExitCode.ROLLED_BACK,
             id="rolled back",
         ),
