@@ -94,7 +94,7 @@ def test_a_canary_that_is_gone_before_the_watch_begins_is_an_error(world: World)
     canary = session.canary("echo")
     world.cluster.delete(CANARIES, world.namespace, "echo", uid=canary.metadata["uid"])
     with pytest.raises(CommandError, match="has been deleted"):
-        Watching(session, canary, dt.timedelta(seconds=30)).until_the_end()
+        Watching(session, canary, dt.timedelta(seconds=30), None).until_the_end()
 
 
 class Terminal:
