@@ -8,12 +8,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from sandbox.cluster import Cluster
 
 
 Kubectl = Callable[..., str]
 KUBECTL = Path(sys.executable).with_name("kubectl")
+
+
+@pytest.fixture(autouse=True)
+def fresh_logging() -> Iterator[None]:
+    """Undo what the command line or the service configure for the whole process."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
