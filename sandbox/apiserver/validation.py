@@ -7,9 +7,11 @@ and its errors are put into Kubernetes' words.
 from __future__ import annotations
 
 import functools
+import json
+import re
 from typing import TYPE_CHECKING
 
-from jsonschema import Draft4Validator  # type: ignore[import-untyped]
+from jsonschema import Draft4Validator, FormatChecker  # type: ignore[import-untyped]
 
 from sandbox.apiserver.errors import FieldError, duplicate_value, invalid_value, required, unsupported
 from sandbox.apiserver.fieldsets import item_steps
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _COPIED = (
     "enum",
+    "format",
     "pattern",
     "minimum",
     "maximum",
@@ -41,7 +44,14 @@ _COPIED = (
     "multipleOf",
     "required",
 )
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_FORMATS = FormatChecker(formats=())
 _BOUNDS = {"minimum": "greater", "maximum": "less"}
+
+
+@_FORMATS.checks("date-time")  # type: ignore[untyped-decorator]
+def _is_date_time(value: Json) -> bool:
+    return not isinstance(value, str) or _DATE_TIME.fullmatch(value) is not None
 
 
 class Validator:
@@ -52,7 +62,7 @@ class Validator:
 
     @functools.cached_property
     def _rules(self) -> Draft4Validator:
-        return Draft4Validator(translate(self._schema))
+        return Draft4Validator(translate(self._schema), format_checker=_FORMATS)
 
     def check(self, found: Object, _live: Object | None) -> Iterator[FieldError]:
         """Yield every violation, in the order of the fields."""
@@ -93,6 +103,8 @@ def _said(error: ValidationError) -> Iterator[FieldError]:
             yield FieldError(path, "FieldValueTypeInvalid", f'Invalid value: "{json_type(value)}": {detail}')
         case "enum":
             yield unsupported(path, value, [each for each in limit if each is not None])
+        case "format":
+            yield invalid_value(path, value, f"{path} in body must be of type {limit}: {json.dumps(value)}")
         case "pattern":
             yield invalid_value(path, value, f"{path} in body should match '{limit}'")
         case "minimum" | "maximum":

@@ -35,6 +35,7 @@ _SCHEMA: Object = {
                 "port": {"x-kubernetes-int-or-string": True},
                 "oldPort": {"type": "string", "x-kubernetes-int-or-string": True},
                 "note": {"type": "string", "nullable": True},
+                "since": {"type": "string", "format": "date-time"},
                 "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
                 "labels": {"type": "object", "additionalProperties": {"type": "string"}},
                 "retry": {
@@ -189,6 +190,9 @@ def test_a_strict_write_names_every_unknown_field(roads: Api) -> None:
         pytest.param({"oldPort": 80}, {"oldPort": 80}, id="int, with a type beside"),
         pytest.param({"note": None}, {"note": None}, id="null where it is allowed"),
         pytest.param({"mode": None}, {}, id="null where it is not"),
+        pytest.param(
+            {"since": "2026-11-23T03:00:00.5+01:00"}, {"since": "2026-11-23T03:00:00.5+01:00"}, id="time"
+        ),
         pytest.param({"weight": None}, {"weight": 0}, id="null where there is a default"),
     ],
 )
@@ -224,6 +228,11 @@ def test_values_of_more_than_one_type(roads: Api, spec: Object, kept: Object) ->
             {"host": "A"},
             "spec.host: Invalid value: \"A\": spec.host in body should match '^[a-z.]+$'",
             id="pattern",
+        ),
+        pytest.param(
+            {"since": "yesterday"},
+            'Invalid value: "yesterday": spec.since in body must be of type date-time: "yesterday"',
+            id="format",
         ),
         pytest.param({"host": None}, "spec.host: Required value", id="required"),
         pytest.param({"steps": [{}]}, "spec.steps[0].name: Required value", id="required in an item"),
