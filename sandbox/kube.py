@@ -163,16 +163,25 @@ class Kube:
 
 
 def merge_patch(old: Document, new: Document) -> Document:
-    """Return the JSON merge patch that turns `old` into `new`; empty if they are equal."""
-    patch: Document = dict.fromkeys(old.keys() - new.keys())
+    """Return the JSON merge patch that turns `old` into `new`; empty if they are equal.
+
+    A null says nothing: API servers tell a condition's `lastProbeTime` that was never set as null.
+    """
+    patch: Document = {name: None for name, each in old.items() if each is not None and name not in new}
     for name, value in new.items():
         before = old.get(name)
         if isinstance(value, dict) and isinstance(before, dict):
             if inner := merge_patch(before, value):
                 patch[name] = inner
-        elif value != before or name not in old:
+        elif value != _told(before) or name not in old:
             patch[name] = value
     return patch
+
+
+def _told(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _told(each) for name, each in value.items() if each is not None}
+    return [_told(each) for each in value] if isinstance(value, list) else value
 
 
 def selects(selector: Document, labels: Document) -> bool:

@@ -242,6 +242,7 @@ def test_addresses_are_not_used_again_at_once_and_run_out() -> None:
         ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}}, {"a": {"c": None}}),
         ({}, {"a": {"b": 1}}, {"a": {"b": 1}}),
         ({"a": [1]}, {"a": [1, 2]}, {"a": [1, 2]}),
+        ({"a": None, "b": [{"c": 1, "d": None}]}, {"b": [{"c": 1}]}, {}),  # as API servers tell no time
     ],
 )
 def test_merge_patches_say_only_what_differs(old: Document, new: Document, patch: Document) -> None:
