@@ -127,6 +127,8 @@ def _advice(canary: Canary) -> str:
             return f"crossfade resume {at}"
         case "Paused":
             return "set spec.paused to false"
+        case "Drift":
+            return f"find out who changes the routes, then crossfade resume {at}"
         case "NotAccepted" if canary.status.refusal:
             return f"put it right, then crossfade resume {at}"
         case _:

@@ -74,6 +74,12 @@ def test_soak_does_not_begin_before_gloo_has_accepted() -> None:
     [
         (HeldReason.AWAITING_APPROVAL, {}, {}, "next     crossfade approve echo -n shop"),
         (HeldReason.PAUSED, {"paused": True}, {}, "next     crossfade resume echo -n shop"),
+        (
+            HeldReason.DRIFT,
+            {},
+            {},
+            "next     find out who changes the routes, then crossfade resume echo -n shop",
+        ),
         (HeldReason.PAUSED, {}, {"paused": True}, "next     set spec.paused to false"),
         (
             HeldReason.NOT_ACCEPTED,
