@@ -128,6 +128,8 @@ def _begin(at: Situation) -> Decision | None:
 
 
 def _rejected(at: Situation, version: str) -> Decision:
+    if at.stable is None or at.stable.ready == 0:
+        return _serving(at)
     last = next((entry for entry in at.status.history if entry.revision.version == version), None)
     why = f": {last.reason}" if last else ""
     return Decision(

@@ -151,6 +151,8 @@ def readiness(workload: Workload | None, version: str) -> str:
         return f"no Deployment runs {version}"
     if workload.wanted == 0:
         return f"{workload.name} is scaled to 0"
+    if not workload.counted:
+        return f"{workload.name} was changed just now, its pods are not counted yet"
     return f"{workload.name}: {workload.ready} of {workload.wanted} pods ready"
 
 

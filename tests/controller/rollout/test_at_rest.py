@@ -258,6 +258,12 @@ class TestNoticing:
         got = tick(status(Phase.ROLLED_BACK, rejected=(V2,)), finalizer=False)
         assert got.because == "v2 was rolled back; it waits for a change or for retry"
 
+    def test_a_rejected_revision_does_not_hide_that_stable_is_gone(self) -> None:
+        got = tick(status(Phase.ROLLED_BACK, rejected=(V2,)), workloads=(running(V2),), finalizer=False)
+        assert got.because == "stable is v1, but no Deployment runs v1"
+        assert got.status.held is not None
+        assert got.status.held.needs_human
+
     def test_a_changed_revision_of_a_rejected_version_is_tried(self) -> None:
         fixed = replace(V2, hash="fixed")
         before = status(Phase.ROLLED_BACK, rejected=(V2,))

@@ -68,7 +68,7 @@ class TestPreparing:
         ("candidate", "words"),
         [
             pytest.param(running(V2, ready=1), "echo-v2: 1 of 2 pods ready", id="one pod is missing"),
-            pytest.param(running(V2, counted=False), "echo-v2: 2 of 2", id="its pods are not counted yet"),
+            pytest.param(running(V2, counted=False), "echo-v2 was changed just now", id="not counted yet"),
         ],
     )
     def test_waits_for_every_pod(self, candidate: Any, words: str) -> None:
