@@ -87,6 +87,9 @@ def _reassert(at: Situation) -> Decision | None:
             f"drift: the routes give {routes.shape}, wanted {_wanted(at)}; put back {REASSERTIONS} times"
         )
         return at.hold(HeldReason.DRIFT, message, needs_human=True)
+    if 0 < status.observed_generation != at.seen.generation:
+        followed = replace(status, intended_at=at.seen.now, reasserted=0, held=None)
+        return Decision(followed, WriteRoutes(form), f"the spec was changed: giving the routes {_wanted(at)}")
     if at.seen.now < _again_at(status):
         return Decision(status, None, status.reason or f"about to put back {_wanted(at)}")
     again = replace(status, reasserted=status.reasserted + 1, reasserted_at=at.seen.now, held=None)
@@ -143,7 +146,7 @@ def _sealed(at: Situation, decision: Decision, said: str, before: Status) -> Dec
     held = status.held
     if held is not None and before.held is not None and held.reason is before.held.reason:
         held = replace(held, since=before.held.since)
-    due = _evaluation_due(at.spec, status)
+    due = _evaluation_due(at.spec, status, seen.now)
     urgent = due is not None and bool(said or seen.now >= due)
     ask = move is None and seen.judgement is None and urgent
     if move is None and seen.command is not None and not ask:
@@ -163,11 +166,13 @@ def _sealed(at: Situation, decision: Decision, said: str, before: Status) -> Dec
     return Decision(status, move, because, ask, _wake(at, status, due, soon=soon))
 
 
-def _evaluation_due(spec: CanarySpec, status: Status) -> dt.datetime | None:
+def _evaluation_due(spec: CanarySpec, status: Status, now: dt.datetime) -> dt.datetime | None:
     if status.phase not in WEIGHED or status.intended_at is None:
         return None
     if status.evaluated_at is None:
-        return status.intended_at
+        return min(status.intended_at, now)
+    if status.evaluated_at > now:
+        return now  # the clock was set back: nobody can wait until it has caught up
     due = status.evaluated_at + spec.analysis.interval
     soaked = soaked_at(spec, status)
     return due if soaked is None or soaked <= status.evaluated_at else min(due, soaked)

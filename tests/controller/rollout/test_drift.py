@@ -114,6 +114,16 @@ class TestDrift:
         before = shifting(50, reasserted=2, reasserted_at=T0 - ago)
         assert tick(before).status.reasserted == left
 
+    def test_is_no_drift_if_the_spec_was_changed(self) -> None:
+        before = shifting(50, observed_generation=1, reasserted=2, reasserted_at=T0)
+        got = tick(before, routes=ADRIFT, generation=2)
+        assert got.move == WriteRoutes(Form("v1", "v2", 50, (MATCH,)))
+        assert got.because == "the spec was changed: giving the routes v1 50, v2 50"
+        assert (got.status.reasserted, got.status.intended_at, got.status.step_started_at) == (0, T0, None)
+        assert tick(before, routes=ADRIFT, generation=1).move is None
+        fought = replace(before, reasserted=3)
+        assert tick(fought, routes=ADRIFT, generation=2).move is None
+
     def test_does_not_hide_that_the_weight_seen_is_another(self) -> None:
         assert tick(shifting(50), routes=ADRIFT).status.weight_seen == 70
         assert tick(status(Phase.IDLE), routes=ADRIFT).status.weight_seen is None

@@ -32,6 +32,13 @@ class TestBetweenEvaluations:
         assert tick(soaked).ask
         assert not tick(replace(soaked, evaluated_at=T0)).ask
 
+    def test_asks_at_once_when_the_clock_was_set_back(self) -> None:
+        assert tick(shifting(10, evaluated_at=T0 + HOUR)).ask
+        assert tick(status(Phase.TESTING, evaluated_at=None, intended_at=T0 + HOUR)).ask
+        got = tick(shifting(10, evaluated_at=T0 + HOUR), judgement=UNDECIDED)
+        assert got.status.evaluated_at == T0
+        assert not got.ask
+
     def test_does_not_ask_where_nothing_is_weighed(self) -> None:
         assert not tick(status(Phase.PREPARING, evaluated_at=T0 - HOUR)).ask
         assert not tick(status(Phase.FINISHING, evaluated_at=T0 - HOUR)).ask
