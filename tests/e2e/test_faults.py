@@ -38,7 +38,7 @@ def test_without_prometheus_nothing_moves_until_it_is_back(
         app.until(lambda status: status["weight"] == 50)
         with without(cluster, "prometheus"):
             blind = app.until(lambda status: (status.get("held") or {}).get("reason") == "Blind")
-            words = f"Prometheus at {cluster.prometheus}: cannot be reached"
+            words = f"Prometheus did not answer: {cluster.prometheus} cannot be reached"
             assert words in blind["held"]["message"]
             assert blind["verdict"] == "Blind"
             later = app.until(lambda status: status["evaluatedAt"] > blind["nextEvaluationAt"])
