@@ -243,6 +243,8 @@ class Status:
     """The last weight that Gloo accepted."""
     rejected: tuple[Revision, ...] = ()
     """Rolled back, and not tried again until they change or `retry` says so."""
+    replaced: tuple[Revision, ...] = ()
+    """Served until a newer one was promoted; not released again unless `workload.version` names it."""
     retiring: tuple[Retirement, ...] = ()
     last_command: str = ""
     """Id of the last command carried out."""

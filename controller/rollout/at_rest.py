@@ -102,7 +102,7 @@ def _still_there(at: Situation, old: Retirement) -> bool:
 
 
 def _begin(at: Situation) -> Decision | None:
-    wanted = choice.wanted(at.spec, at.seen.workloads)
+    wanted = choice.wanted(at.spec, at.seen.workloads, at.status.replaced)
     if wanted is None and at.spec.workload.version not in {None, at.stable_version}:
         missing = f"spec.workload.version: no Deployment runs {at.spec.workload.version}"
         return at.hold(HeldReason.NOT_READY, f"{missing}; {at.stable_version} serves everybody")

@@ -16,11 +16,16 @@ def serving(workloads: tuple[Workload, ...], version: str) -> Workload | None:
     return max(same, key=lambda w: (w.wanted > 0, w.created_at, w.name), default=None)
 
 
-def wanted(spec: CanarySpec, workloads: tuple[Workload, ...]) -> Workload | None:
-    """Find the Deployment that should serve: the named version, else the newest one with replicas."""
+def wanted(
+    spec: CanarySpec, workloads: tuple[Workload, ...], replaced: tuple[Revision, ...]
+) -> Workload | None:
+    """Find the Deployment that should serve: the named version, else the newest one with replicas.
+
+    What was replaced already is passed over unless it is named: somebody only created it again.
+    """
     if spec.workload.version is not None:
         return serving(workloads, spec.workload.version)
-    alive = [workload for workload in workloads if workload.wanted > 0]
+    alive = [each for each in workloads if each.wanted > 0 and revision_of(each) not in replaced]
     return max(alive, key=lambda w: (w.created_at, w.name), default=None)
 
 
@@ -30,9 +35,11 @@ def shared_version(workloads: tuple[Workload, ...], version: str) -> tuple[str, 
     return tuple(names) if len(names) > 1 else ()
 
 
-def releasable(spec: CanarySpec, workloads: tuple[Workload, ...], stable: str) -> Revision | None:
+def releasable(
+    spec: CanarySpec, workloads: tuple[Workload, ...], replaced: tuple[Revision, ...], stable: str
+) -> Revision | None:
     """Find the revision that may be released over this stable version: wanted, running, and alone."""
-    workload = wanted(spec, workloads)
+    workload = wanted(spec, workloads, replaced)
     if workload is None or workload.wanted == 0 or workload.version == stable:
         return None
     return None if shared_version(workloads, workload.version) else revision_of(workload)

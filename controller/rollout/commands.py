@@ -36,7 +36,7 @@ def obey(at: Situation) -> tuple[Status, str]:
 
 
 def _retry(at: Situation, status: Status, command: Command, signed: str) -> tuple[Status, str]:
-    wanted = choice.wanted(at.spec, at.seen.workloads)
+    wanted = choice.wanted(at.spec, at.seen.workloads, at.status.replaced)
     revision = choice.revision_of(wanted) if wanted else None
     if revision is None or revision not in status.rejected:
         return status, f"nothing to {command.do} {signed}: no rejected version waits"

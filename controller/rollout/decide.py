@@ -74,7 +74,7 @@ def _deleted(at: Situation) -> Decision | None:
 
 
 def _reassert(at: Situation) -> Decision | None:
-    """Put the routes back a few times, then ask a human; only a rollback is put back without end."""
+    """Put the routes back a few times, then ask a human; what was rolled back is kept off without end."""
     status, routes = replace(at.status, step_started_at=None), at.seen.routes
     form = intended_form(at.spec, status)
     if form is None or routes.in_form:
@@ -82,7 +82,7 @@ def _reassert(at: Situation) -> Decision | None:
     at = replace(at, status=status)
     if routes.problem and status.phase is not Phase.ROLLING_BACK:
         return at.hold(HeldReason.STALLED, routes.problem, needs_human=True)
-    if status.reasserted >= REASSERTIONS and status.phase is not Phase.ROLLING_BACK:
+    if status.reasserted >= REASSERTIONS and not _must_stay_back(at):
         message = (
             f"drift: the routes give {routes.shape}, wanted {_wanted(at)}; put back {REASSERTIONS} times"
         )
@@ -94,6 +94,12 @@ def _reassert(at: Situation) -> Decision | None:
         return Decision(status, None, status.reason or f"about to put back {_wanted(at)}")
     again = replace(status, reasserted=status.reasserted + 1, reasserted_at=at.seen.now, held=None)
     return Decision(again, WriteRoutes(form), f"the routes gave {routes.shape}: putting back {_wanted(at)}")
+
+
+def _must_stay_back(at: Situation) -> bool:
+    """Tell whether users could meet what was rolled back: it still runs."""
+    running = at.candidate is not None and at.candidate.wanted > 0
+    return at.status.phase is Phase.ROLLING_BACK or (at.status.phase is Phase.ROLLED_BACK and running)
 
 
 def _again_at(status: Status) -> dt.datetime:

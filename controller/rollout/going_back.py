@@ -179,7 +179,8 @@ def _changed(at: Situation) -> Revision | None:
     now = choice.revision_of(at.candidate)
     if now == at.status.candidate or now in at.status.rejected:
         return None
-    return now if now == choice.releasable(at.spec, at.seen.workloads, at.stable_version) else None
+    releasable = choice.releasable(at.spec, at.seen.workloads, at.status.replaced, at.stable_version)
+    return now if now == releasable else None
 
 
 def _gone(at: Situation) -> Ending | None:
@@ -202,7 +203,7 @@ def _mixed(at: Situation) -> Ending | None:
 
 
 def _superseded(at: Situation) -> Ending | None:
-    newest = choice.wanted(at.spec, at.seen.workloads)
+    newest = choice.wanted(at.spec, at.seen.workloads, at.status.replaced)
     version = at.spec.workload.version or (newest.version if newest else None)
     if version in {None, at.candidate_version} or at.status.phase is Phase.FINISHING:
         return None

@@ -8,9 +8,9 @@ import datetime as dt
 from dataclasses import replace
 
 from config.quantities import format_duration
-from config.status import HeldReason, Hurry, MetricStatus, Outcome, Phase, Retirement, Verdict
+from config.status import HeldReason, Hurry, MetricStatus, Outcome, Phase, Retirement, Revision, Verdict
 from controller.rollout.form import intended_form
-from controller.rollout.going_back import ended, remember
+from controller.rollout.going_back import HISTORY, ended, remember
 from controller.rollout.moves import SetFinalizer, WriteRoutes
 from controller.rollout.observation import Acceptance
 from controller.rollout.situation import (
@@ -151,8 +151,13 @@ def _finish(at: Situation) -> Decision:
         testing=(),
         history=remember(status, entry),
         rejected=tuple(each for each in status.rejected if each != status.candidate),
+        replaced=_replaced(status.replaced, status.stable, status.candidate),
     )
     return Decision(done, None, f"promoted {at.candidate_version}; {status.stable.version} served before")
+
+
+def _replaced(earlier: tuple[Revision, ...], old: Revision, new: Revision | None) -> tuple[Revision, ...]:
+    return (old, *(each for each in earlier if each not in {old, new}))[:HISTORY]
 
 
 def step_back(at: Situation, refusal: str = "") -> Decision | None:

@@ -113,7 +113,7 @@ class Oracle:
         assert world.content.serving == before.stable.version
 
     def _check_putting_back(self, seen: Observation, before: Status, after: Status) -> None:
-        assert after.reasserted <= 3 or before.phase is Phase.ROLLING_BACK
+        assert after.reasserted <= 3 or before.phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK}
         last, intended = before.reasserted_at, before.intended_at
         if last is not None and intended is not None and last >= intended:
             assert seen.now >= last + 2 * SECOND
@@ -240,7 +240,7 @@ def _unready(before: Status, candidate: Workload | None) -> bool:
 
 
 def _unwanted(world: Weather, before: Status) -> bool:
-    workload = choice.wanted(world.spec, tuple(world.deployments.values()))
+    workload = choice.wanted(world.spec, tuple(world.deployments.values()), before.replaced)
     version = world.spec.workload.version or (workload.version if workload else None)
     candidate = before.candidate.version if before.candidate else ""
     return version not in {None, candidate} and before.phase is not Phase.FINISHING

@@ -32,6 +32,7 @@ from situations import (
     judged,
     running,
     seen,
+    shifting,
     spec,
     status,
     tick,
@@ -306,6 +307,28 @@ class TestNoticing:
         now = replace(V1, hash="patched")
         got = tick(status(Phase.IDLE), workloads=(running(now),), finalizer=False)
         assert got.status.stable == now
+
+
+class TestCreatedAgain:
+    """An old version that somebody creates again, as GitOps does with what was deleted."""
+
+    AGAIN = replace(running(V1), created_at=T0)
+
+    def test_is_not_released_again_by_itself(self) -> None:
+        before = status(Phase.PROMOTED, stable=V2, replaced=(V1,))
+        got = tick(before, workloads=(self.AGAIN, running(V2)), finalizer=False)
+        assert (got.status.phase, got.because) == (Phase.PROMOTED, "v2 serves everybody")
+
+    def test_is_released_when_it_is_named(self) -> None:
+        before = status(Phase.PROMOTED, stable=V2, replaced=(V1,))
+        named = spec(workload={"selector": {"app": "echo"}, "version": "v1"})
+        got = tick(before, named, workloads=(self.AGAIN, running(V2)), finalizer=False)
+        assert got.status.candidate == V1
+
+    def test_does_not_take_the_place_of_a_newer_candidate(self) -> None:
+        before = shifting(50, stable=V2, candidate=V3, replaced=(V1,))
+        got = tick(before, workloads=(self.AGAIN, running(V2), running(V3)))
+        assert got.status.phase is Phase.SHIFTING
 
 
 class TestRetiring:

@@ -67,6 +67,13 @@ class TestDrift:
         before = status(Phase.ROLLING_BACK, reasserted=50, reasserted_at=T0 - MINUTE)
         assert tick(before, routes=ADRIFT).move == WriteRoutes(Form("v1"))
 
+    def test_is_fought_without_end_while_what_was_rolled_back_still_runs(self) -> None:
+        before = status(Phase.ROLLED_BACK, reasserted=50, reasserted_at=T0 - MINUTE)
+        assert tick(before, routes=ADRIFT).move == WriteRoutes(Form("v1"))
+        gone = tick(before, routes=ADRIFT, workloads=(running(V1),))
+        assert gone.status.held is not None
+        assert gone.status.held.reason is HeldReason.DRIFT
+
     def test_is_fought_on_the_way_back_whatever_the_problem(self) -> None:
         adrift = replace(ADRIFT, problem="Upstream gloo-system/echo has no subsets")
         got = tick(status(Phase.ROLLING_BACK), routes=adrift)

@@ -19,6 +19,7 @@ from situations import (
     UNDECIDED,
     V1,
     V2,
+    V3,
     running,
     shifting,
     spec,
@@ -79,6 +80,10 @@ class TestFinishing:
         self, promotion: dict[str, str], expected: tuple[Retirement, ...]
     ) -> None:
         assert tick(status(Phase.FINISHING), spec(promotion=promotion)).status.retiring == expected
+
+    def test_remembers_what_was_replaced_and_forgets_what_serves_again(self) -> None:
+        got = tick(status(Phase.FINISHING, replaced=(V2, V3)))
+        assert got.status.replaced == (V1, V3)
 
     def test_an_old_version_that_is_gone_needs_no_retirement(self) -> None:
         assert tick(status(Phase.FINISHING), workloads=(running(V2),)).status.retiring == ()
