@@ -4,6 +4,7 @@ import contextlib
 import copy
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -57,13 +58,25 @@ class Controller:
                 [CROSSFADE, "run"], env=self._environment, stdout=log, stderr=log
             )
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def probes(self) -> str:
+        """URL of its /metrics, once it has started."""
+        told = re.search(r'"port": (\d+)', self._said())
+        assert told is not None, self._said()
+        return f"http://127.0.0.1:{told[1]}"
+
     def wait_until_started(self) -> None:
         """Wait until it begins to look after Canaries."""
         assert self._process is not None
         deadline = time.monotonic() + 30
-        while b"service.started" not in self.log.read_bytes()[self._began :]:
-            assert self._process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
+        while "service.started" not in self._said():
+            assert self._process.poll() is None, self._said()
+            assert time.monotonic() < deadline, self._said()
             time.sleep(0.01)
 
     def kill(self) -> None:
@@ -77,6 +90,10 @@ class Controller:
         assert self._process is not None
         self._process.terminate()
         return self._process.wait(30)
+
+    def _said(self) -> str:
+        """Give the log of this run."""
+        return self.log.read_bytes()[self._began :].decode()
 
 
 @dataclass
