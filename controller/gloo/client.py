@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from config.canary import CanarySpec
 from controller.errors import Conflict, EdgeError, NotFound, Unavailable
 from controller.gloo.acceptance import acceptance, worst
-from controller.gloo.destinations import EVERY_VERSION, Target
-from controller.gloo.reading import Reading, name_of, reached, read
+from controller.gloo.destinations import Target
+from controller.gloo.reading import Reading, name_of, read
 from controller.gloo.routes import patch
 from controller.gloo.subsets import subset_problem
 from controller.kube.client import Cluster
@@ -14,12 +14,6 @@ from controller.kube.resources import VIRTUAL_SERVICES, Document
 from controller.kube.watch import Watched
 from controller.rollout.moves import Form
 from controller.rollout.observation import Routes
-
-
-_LEAK = (
-    "not in spec.routes, but leads to every version of Upstream {} at once; "
-    "add it to spec.routes, or fix its route to a version"
-)
 
 
 class GlooRoutes:
@@ -41,18 +35,12 @@ class GlooRoutes:
         documents = [self._virtual_services.get(ref.namespace, ref.name) for ref in spec.routes]
         found = [document for document in documents if document is not None]
         readings = [read(document, target, form) for document in found]
-        strangers = [(other, reached(other, target)) for other in self._others(spec)]
         state, reason = worst([acceptance(document) for document in found])
         problems = [
             self._virtual_services.problem,
             *(self._absence(spec, at) for at, document in enumerate(documents) if document is None),
             *(reading.missing or reading.problem for reading in readings),
             self._upstream_problem(target),
-            *(
-                f"{name_of(other)}: {_LEAK.format(target)}"
-                for other, met in strangers
-                if EVERY_VERSION in met
-            ),
         ]
         versions = {reading.version for reading in readings}
         return Routes(
@@ -65,7 +53,7 @@ class GlooRoutes:
             weight=_largest(readings),
             acceptance=state,
             acceptance_reason=reason,
-            kept=frozenset().union(*(reading.kept for reading in readings), *(met for _, met in strangers)),
+            kept=frozenset().union(*(reading.kept for reading in readings)),
             shape=_shape(found, readings),
             problem="; ".join(dict.fromkeys(filter(None, problems))),
         )
@@ -118,16 +106,6 @@ class GlooRoutes:
         if patch(stored, target, form):
             shape = read(stored, target, form).shape
             raise Conflict(f"{name_of(stored)}: stored other than sent; the routes give {shape}")
-
-    def _others(self, spec: CanarySpec) -> list[Document]:
-        """Give the VirtualServices that the Canary does not manage."""
-        managed = {(ref.namespace, ref.name) for ref in spec.routes}
-        documents = self._virtual_services.all()
-        return [
-            each
-            for each in documents
-            if (each["metadata"]["namespace"], each["metadata"]["name"]) not in managed
-        ]
 
     def _absence(self, spec: CanarySpec, at: int) -> str:
         ref = spec.routes[at]

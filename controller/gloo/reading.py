@@ -66,12 +66,6 @@ def read(document: Document, target: Target, form: Form | None) -> Reading:
     )
 
 
-def reached(document: Document, target: Target) -> frozenset[str]:
-    """Give the versions that any route of a document leads to, EVERY_VERSION if one is not fixed."""
-    routes, target = opened(document, target)
-    return frozenset(version for route in routes for version in versions_of(route, target))
-
-
 def name_of(document: Document) -> str:
     """Name an object as people do: `VirtualService gloo-system/echo`."""
     metadata = document.get("metadata") or {}

@@ -324,21 +324,3 @@ def test_objects_that_are_pinned_to_different_versions_have_no_one_version(world
     assert routes.see(world.spec("web", "api"), QUARTER).version is None
     seen = routes.see(world.spec("web", "raw"), QUARTER)
     assert (seen.version, seen.unpinned, seen.weight) == (None, True, None)
-
-
-def test_another_virtual_service_that_balances_over_all_versions_is_a_problem(world: World) -> None:
-    world.add_upstream("version")
-    world.add("web", single("v1"))
-    world.add("admin")
-    seen = world.routes().see(world.spec(), Form("v1"))
-    assert seen.in_form
-    assert f"VirtualService {world.namespace}/admin: not in spec.routes" in seen.problem
-    assert "add it to spec.routes, or fix its route to a version" in seen.problem
-
-
-def test_another_virtual_service_that_is_fixed_to_a_version_keeps_it(world: World) -> None:
-    world.add_upstream("version")
-    world.add("web", single("v2"))
-    world.add("admin", single("v1"))
-    seen = world.routes().see(world.spec(), Form("v2"))
-    assert (seen.problem, seen.kept) == ("", frozenset({"v1"}))
