@@ -19,7 +19,7 @@ from config.settings import Settings
 from controller.clock import SystemClock
 from controller.errors import EdgeError
 from controller.gloo.client import GlooRoutes
-from controller.kube.canaries import KubeCanaries
+from controller.kube.canaries import KubeCanaries, wanted_by
 from controller.kube.client import Cluster
 from controller.kube.events import KubeEvents
 from controller.kube.references import concerned
@@ -81,7 +81,7 @@ class Service:
     def __init__(self, settings: Settings, cluster: Cluster, metrics: Metrics) -> None:
         clock = SystemClock()
         self._cluster = cluster
-        self._watch_canaries = Watched(cluster, CANARIES, settings.namespace)
+        self._watch_canaries = Watched(cluster, CANARIES, settings.namespace, index=wanted_by)
         deployments = Watched(cluster, DEPLOYMENTS, settings.namespace)
         virtual_services = Watched(cluster, VIRTUAL_SERVICES)
         upstreams = Watched(cluster, UPSTREAMS)

@@ -1,6 +1,6 @@
 """Two Canaries that want the same thing: the older one has it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from controller.ports import CanaryObject
@@ -19,6 +19,11 @@ def claimed_by(canary: CanaryObject, others: Sequence[CanaryObject]) -> str:
         if shared := _shared(canary.spec, other.spec, same_namespace=same_namespace):
             return f"{shared} belongs to the older Canary {other.key}"
     return ""
+
+
+def marks(namespace: str, spec: Mapping[str, Any]) -> frozenset[Hashable]:
+    """Give what a Canary could share with another: without a common mark, two have nothing in common."""
+    return frozenset([*_routes(spec), *((namespace, *pair) for pair in _selector(spec))])
 
 
 def _shared(mine: Mapping[str, Any], others: Mapping[str, Any], *, same_namespace: bool) -> str:

@@ -58,6 +58,10 @@ class Canaries(Protocol):
         """Give all Canaries as last seen; no request is made."""
         ...
 
+    def rivals(self, canary: CanaryObject) -> Sequence[CanaryObject]:
+        """Give the Canaries that may want something that this one wants; no request is made."""
+        ...
+
     def refresh(self, key: Key) -> CanaryObject | None:
         """Ask the API server itself: one read."""
         ...

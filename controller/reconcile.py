@@ -150,7 +150,7 @@ class Reconciler:
             routes=self.routes.see(spec, intended_form(spec, status)),
             command=_command(canary),
             problem=problem,
-            claimed_by=claimed_by(canary, self.canaries.all()),
+            claimed_by=claimed_by(canary, self.canaries.rivals(canary)),
             deleting=canary.deleting,
             finalizer=FINALIZER in canary.finalizers,
         )

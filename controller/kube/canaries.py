@@ -2,11 +2,12 @@
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 from config.canary import KIND
 from config.status import Status, dump_status
+from controller.claims import marks
 from controller.errors import Conflict, NotFound
 from controller.kube.client import Cluster
 from controller.kube.resources import CANARIES, Document
@@ -32,6 +33,15 @@ class KubeCanaries:
     def all(self) -> Sequence[CanaryObject]:
         """Give all Canaries as last seen."""
         return tuple(canary_of(document) for document in self._watched.all())
+
+    def rivals(self, canary: CanaryObject) -> Sequence[CanaryObject]:
+        """Give the Canaries that may want something that this one wants, itself included."""
+        found = {
+            (document["metadata"]["namespace"], document["metadata"]["name"]): document
+            for mark in marks(canary.key.namespace, canary.spec)
+            for document in self._watched.under(mark)
+        }
+        return tuple(canary_of(document) for document in found.values())
 
     def refresh(self, key: Key) -> CanaryObject | None:
         """Ask the API server itself."""
@@ -86,6 +96,12 @@ class KubeCanaries:
     def _taken(self, document: Document) -> CanaryObject:
         self._watched.put(document)
         return canary_of(document)
+
+
+def wanted_by(document: Document) -> Iterable[Hashable]:
+    """Mark a Canary by what it wants: the index of a watch whose Canaries have rivals."""
+    spec = document.get("spec")
+    return marks(document["metadata"]["namespace"], spec if isinstance(spec, dict) else {})
 
 
 def canary_of(document: Document) -> CanaryObject:

@@ -9,7 +9,7 @@ own SharedInformer cannot be used: with custom objects it raises TypeError.)
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -23,6 +23,9 @@ from controller.kube.resources import Document, Resource
 
 Listener = Callable[[str, str, Document | None], None]
 """Called with namespace, name and the document, None once it is gone."""
+
+Index = Callable[[Document], Iterable[Hashable]]
+"""Gives the marks under which a document is to be found again."""
 
 _Address = tuple[str, str]
 _log = structlog.get_logger(__name__)
@@ -43,6 +46,11 @@ _PACE = Pace()
 def _nothing() -> None: ...
 
 
+def by_namespace(document: Document) -> Iterable[Hashable]:
+    """Mark a document by its namespace."""
+    return (document["metadata"].get("namespace", ""),)
+
+
 class Watched:
     """All objects of a kind in a namespace (None: in the cluster), as last seen.
 
@@ -50,9 +58,16 @@ class Watched:
     """
 
     def __init__(
-        self, cluster: Cluster, resource: Resource, namespace: str | None = None, *, pace: Pace = _PACE
+        self,
+        cluster: Cluster,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        index: Index = by_namespace,
+        pace: Pace = _PACE,
     ) -> None:
         self.resource = resource
+        self._index = index
         self._cluster = cluster
         self._namespace = namespace
         self._pace = pace
@@ -60,6 +75,7 @@ class Watched:
         self._relieved: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._documents: dict[_Address, Document] = {}
+        self._marked: dict[Hashable, dict[_Address, Document]] = {}
         self._reached = ""  # the resourceVersion up to which the documents are complete
         self._listed = threading.Event()
         self._stopping = threading.Event()
@@ -114,6 +130,11 @@ class Watched:
         with self._lock:
             return tuple(self._documents.values())
 
+    def under(self, mark: Hashable) -> tuple[Document, ...]:
+        """Give the objects with this mark of the index, as last seen; the others cost nothing."""
+        with self._lock:
+            return tuple(self._marked.get(mark, {}).values())
+
     def put(self, document: Document) -> None:
         """Take in the answer of an own write, unless something newer is known."""
         address = _address(document)
@@ -121,7 +142,7 @@ class Watched:
             known = self._documents.get(address)
             if _is_older(_version(document), _version(known) if known else self._reached):
                 return  # the watch has told of something newer, perhaps of its end
-            self._documents[address] = document
+            self._keep(address, document)
 
     def _run(self) -> None:
         listed = False
@@ -152,7 +173,9 @@ class Watched:
             for address in fresh.keys() & before.keys():
                 if _supersedes(before[address], fresh[address]):
                     fresh[address] = before[address]  # our own write, done while the list was on its way
-            self._documents = fresh
+            self._documents, self._marked = {}, {}
+            for address, document in fresh.items():
+                self._keep(address, document)
             self._reached = listing.resource_version
         self._listed.set()
         for address in before.keys() | fresh.keys():
@@ -190,11 +213,20 @@ class Watched:
             if known and _version(known) == version and kind != "DELETED":
                 return  # our own write, come back
             if known is None or not _is_older(version, _version(known)):
-                if kind == "DELETED":
-                    self._documents.pop(address, None)
-                else:
-                    self._documents[address] = document
+                self._keep(address, None if kind == "DELETED" else document)
         self._tell(address)
+
+    def _keep(self, address: _Address, document: Document | None) -> None:
+        """Replace an object and its marks; None: it is gone."""
+        before = self._documents.pop(address, None)
+        for mark in self._index(before) if before is not None else ():
+            self._marked[mark].pop(address, None)
+            if not self._marked[mark]:
+                del self._marked[mark]
+        if document is not None:
+            self._documents[address] = document
+            for mark in self._index(document):
+                self._marked.setdefault(mark, {})[address] = document
 
     def _tell(self, address: _Address) -> None:
         document = self.get(*address)

@@ -15,6 +15,8 @@ from controller.kube.watch import Watched
 from controller.rollout.observation import Workload
 
 
+_MOST_KNOWN = 10_000
+
 _log = structlog.get_logger(__name__)
 
 
@@ -25,6 +27,8 @@ class KubeWorkloads:
         self._cluster = cluster
         self._watched = watched
         self._reported: set[str] = set()
+        self._known: dict[tuple[str, str], tuple[Document, Workload]] = {}
+        """What was read from which document; hashing a template is what a tick would cost most."""
 
     def find(self, namespace: str, spec: CanarySpec) -> tuple[Workload, ...]:
         """Give the Deployments whose pods carry the selector's labels and name a version, by name.
@@ -36,15 +40,14 @@ class KubeWorkloads:
         if not self._watched.synced:
             raise Unavailable(f"{DEPLOYMENTS}: {self._watched.problem or 'not listed yet'}")
         found = []
-        for document in self._watched.all():
-            metadata = document["metadata"]
-            if metadata["namespace"] != namespace or "deletionTimestamp" in metadata:
+        for document in self._watched.under(namespace):
+            if "deletionTimestamp" in document["metadata"]:
                 continue
             if not selects(spec.workload.selector, document):
                 continue
             version = pod_labels(document).get(spec.workload.version_label)
             if version:
-                found.append(workload_of(document, version))
+                found.append(self._read(document, version))
             else:
                 self._report(document, spec.workload.version_label)
         return tuple(sorted(found, key=lambda workload: workload.name))
@@ -89,6 +92,16 @@ class KubeWorkloads:
             )
         except NotFound:
             return
+
+    def _read(self, document: Document, version: str) -> Workload:
+        address = (document["metadata"]["namespace"], document["metadata"]["name"])
+        known = self._known.get(address)
+        if known is None or known[0] is not document or known[1].version != version:
+            known = document, workload_of(document, version)
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[address] = known
+        return known[1]
 
     def _same(self, namespace: str, name: str, template_hash: str) -> Document | None:
         document = self._watched.get(namespace, name)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from controller.claims import claimed_by
+from controller.claims import claimed_by, marks
 from controller.ports import CanaryObject, Key
 from situations import SECOND, T0
 
@@ -73,6 +73,7 @@ def test_the_older_one_has_it(
     old = canary("old", theirs, age=1, namespace=namespace)
     expected = f"{words} belongs to the older Canary {namespace}/old" if words else ""
     assert claimed_by(young, [young, old]) == expected
+    assert bool(marks("a", mine) & marks(namespace, theirs)) == bool(words)
     assert claimed_by(old, [young, old]) == ""
 
 
@@ -93,3 +94,4 @@ def test_of_the_same_age_exactly_one_has_it() -> None:
 )
 def test_a_broken_spec_disturbs_nobody(junk: dict[str, Any]) -> None:
     assert claimed_by(canary("mine", {"routes": [ROUTE]}), [canary("junk", junk, age=1)]) == ""
+    assert not marks("a", junk) & marks("a", {"routes": [ROUTE]})

@@ -206,6 +206,9 @@ class CanaryPort:
     def all(self) -> Sequence[CanaryObject]:
         return (self.world.document, *self.world.others)
 
+    def rivals(self, canary: CanaryObject) -> Sequence[CanaryObject]:
+        return self.all()
+
     def refresh(self, key: Key) -> CanaryObject | None:
         return self.world.request("refresh", lambda: self.get(key))
 

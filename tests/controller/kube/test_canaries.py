@@ -3,13 +3,14 @@
 import datetime as dt
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import yaml
 
 from config.status import Phase, Status, load_status
 from controller.errors import Conflict
-from controller.kube.canaries import KubeCanaries
+from controller.kube.canaries import KubeCanaries, wanted_by
 from controller.kube.client import Cluster
 from controller.kube.resources import CANARIES, Document
 from controller.kube.watch import Watched
@@ -48,7 +49,7 @@ def canaries(cluster: Cluster, key: Key, eventually: Eventually) -> KubeCanaries
         "spec": SPEC,
     }
     cluster.create(CANARIES, key.namespace, document)
-    watched = Watched(cluster, CANARIES, key.namespace).start()
+    watched = Watched(cluster, CANARIES, key.namespace, index=wanted_by).start()
     canaries = KubeCanaries(cluster, watched)
     eventually(lambda: canaries.get(key))
     watched.stop()  # from here on only our own reads and writes are seen
@@ -76,7 +77,9 @@ def test_a_canary_is_read_as_it_is_stored(canaries: KubeCanaries, canary: Canary
     assert not canary.deleting
     assert canary.spec["workload"]["selector"] == {"app": "web"}
     assert canary.status == {}
-    assert canaries.all() == (canary,)
+    assert canaries.all() == canaries.rivals(canary) == (canary,)
+    elsewhere = replace(canary, spec={"workload": {"selector": {"app": "other"}}, "routes": "junk"})
+    assert canaries.rivals(elsewhere) == ()
     assert canaries.get(Key(key.namespace, "other")) is None
 
 

@@ -82,6 +82,31 @@ def test_the_list_comes_first_then_every_change(play: Play, watch: Watch, eventu
     assert at_hand.get("shop", "other") is None
 
 
+def test_what_has_a_mark_is_found_by_it_and_by_no_other(
+    play: Play, scripted: Cluster, eventually: Eventually
+) -> None:
+    play(
+        listed(5, web(3, marks=["a", "b"])),
+        watched(
+            ("MODIFIED", web(6, marks=["b", "c"])),
+            ("DELETED", web(7, marks=["b", "c"])),
+            ("ADDED", web(8, "v", marks=["c"])),
+        ),
+    )
+    seen: list[dict[str, list[Document]]] = []
+    at_hand = Watched(scripted, DEPLOYMENTS, index=lambda document: document["marks"], pace=HASTY)
+    at_hand.subscribe(lambda *_: seen.append({mark: [*at_hand.under(mark)] for mark in "abc"}))
+    at_hand.start()
+    eventually(lambda: len(seen) == 4)
+    at_hand.stop()
+    first, last = web(3, marks=["a", "b"]), web(8, "v", marks=["c"])
+    assert seen[0] == {"a": [first], "b": [first], "c": []}
+    assert seen[2] == {"a": [], "b": [], "c": []}
+    assert seen[3] == {"a": [], "b": [], "c": [last]}
+    at_hand.put(web(9, "v", marks=["a"]))
+    assert (at_hand.under("a"), at_hand.under("c")) == ((web(9, "v", marks=["a"]),), ())
+
+
 @pytest.mark.parametrize("then", ["end", "cut"])
 def test_a_watch_that_ends_goes_on_where_it_was(
     play: Play, asked: Asked, watch: Watch, eventually: Eventually, then: str

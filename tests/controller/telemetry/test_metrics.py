@@ -35,6 +35,9 @@ class Cached:
             for name, status in self.statuses.items()
         ]
 
+    def rivals(self, canary: CanaryObject) -> Sequence[CanaryObject]:
+        return ()
+
     def get(self, key: Key) -> CanaryObject | None:
         raise NotImplementedError
 
