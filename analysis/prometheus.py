@@ -21,6 +21,7 @@ from urllib3.util import Retry
 
 from analysis.queries import Query, join
 from analysis.samples import Answer, Failure, NoNumberError, Sample, UnreadableError, read_result, split
+from analysis.sharing import Sharing
 
 
 PAUSE = 0.2
@@ -53,11 +54,18 @@ class Prometheus:
     Args:
         url: Without the path of the API. Credentials in it are used, and never shown.
         timeout: Of one question, its retry included.
+        now: The clock.
         on_request: Called after every request with `answered`, `refused` or `failed`.
 
     """
 
-    def __init__(self, url: str, timeout: dt.timedelta, on_request: Callable[[str], None] = _unheard) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout: dt.timedelta,
+        now: Callable[[], dt.datetime],
+        on_request: Callable[[str], None] = _unheard,
+    ) -> None:
         self._seconds = timeout.total_seconds()
         self._on_request = on_request
         self._shown = _without_credentials(url)
@@ -65,7 +73,13 @@ class Prometheus:
             url=url.rstrip("/"), retry=Retry(total=0), session=_FormSession(), method="POST"
         )
         self._apart: set[str] = set()
+        """Expressions that were refused, or that cannot be joined."""
         self._lock = threading.Lock()
+        self._sharing = Sharing(self.ask, now)
+
+    def ask_now(self, queries: Sequence[Query]) -> tuple[dt.datetime, Mapping[str, Answer]]:
+        """Evaluate all queries at one timestamp, and give it; whoever asks meanwhile shares the request."""
+        return self._sharing.ask(queries)
 
     def ask(self, queries: Sequence[Query], at: dt.datetime) -> Mapping[str, Answer]:
         """Evaluate all queries at one timestamp; what was not answered is a Failure.
@@ -76,14 +90,14 @@ class Prometheus:
         """
         with self._lock:
             apart = frozenset(self._apart)
-        together = [query for query in queries if query.id not in apart]
+        together = [query for query in queries if query.expression not in apart]
         answers: dict[str, Answer] = {}
         problem = ""
         try:
             if together:
                 answers |= self._together(together, at)
             for query in queries:
-                if query.id in apart:
+                if query.expression in apart:
                     answers[query.id] = self._alone(query, at)
         except UnansweredError as error:
             problem = str(error)
@@ -110,7 +124,7 @@ class Prometheus:
         with self._lock:
             if len(self._apart) >= _MOST_APART:
                 self._apart.clear()
-            self._apart.add(query.id)
+            self._apart.add(query.expression)
         try:
             return self._samples(query.expression, at)
         except RefusedError as error:

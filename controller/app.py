@@ -26,7 +26,7 @@ from controller.kube.references import concerned
 from controller.kube.resources import CANARIES, DEPLOYMENTS, UPSTREAMS, VIRTUAL_SERVICES, Document, Resource
 from controller.kube.watch import Listener, Watched
 from controller.kube.workloads import KubeWorkloads
-from controller.ports import Evidence, Key
+from controller.ports import Clock, Evidence, Key
 from controller.reconcile import Reconciler
 from controller.schedule import Schedule
 from controller.telemetry.http import Probes, Server
@@ -91,7 +91,7 @@ class Service:
             canaries=self._canaries,
             workloads=KubeWorkloads(cluster, deployments),
             routes=GlooRoutes(cluster, virtual_services, upstreams),
-            evidence=_evidence(settings, metrics),
+            evidence=_evidence(settings, metrics, clock),
             events=KubeEvents(cluster, clock, instance=socket.gethostname()),
             clock=clock,
         )
@@ -159,6 +159,13 @@ class Service:
 class _NoPrometheus:
     """Implements `controller.ports.Evidence` where no Prometheus was named: nothing can be judged."""
 
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def ask_now(self, queries: Sequence[Query]) -> tuple[dt.datetime, Mapping[str, Answer]]:
+        at = self._clock.now()
+        return at, self.ask(queries, at)
+
     def ask(self, queries: Sequence[Query], at: dt.datetime) -> Mapping[str, Answer]:  # noqa: ARG002
         return dict.fromkeys(
             (query.id for query in queries),
@@ -166,13 +173,15 @@ class _NoPrometheus:
         )
 
 
-def _evidence(settings: Settings, metrics: Metrics) -> Evidence:
+def _evidence(settings: Settings, metrics: Metrics, clock: Clock) -> Evidence:
     if settings.prometheus_url is None:
         _log.warning(
             "prometheus.absent", detail="CROSSFADE_PROMETHEUS_URL is not set: every rollout will hold"
         )
-        return _NoPrometheus()
-    return Prometheus(settings.prometheus_url, settings.prometheus_timeout, metrics.prometheus_request)
+        return _NoPrometheus(clock)
+    return Prometheus(
+        settings.prometheus_url, settings.prometheus_timeout, clock.now, metrics.prometheus_request
+    )
 
 
 @contextlib.contextmanager

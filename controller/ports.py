@@ -114,10 +114,14 @@ class RouteObjects(Protocol):
 
 
 class Evidence(Protocol):
-    """Prometheus."""
+    """Prometheus. What failed is a Failure in the answer."""
+
+    def ask_now(self, queries: Sequence[Query]) -> tuple[dt.datetime, Mapping[str, Answer]]:
+        """Evaluate all queries at one timestamp, and give it; whoever asks meanwhile shares the request."""
+        ...
 
     def ask(self, queries: Sequence[Query], at: dt.datetime) -> Mapping[str, Answer]:
-        """Evaluate all queries at one timestamp, in one request. What failed is a Failure in the answer."""
+        """Evaluate all queries at this timestamp, in one request."""
         ...
 
 

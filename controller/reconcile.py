@@ -156,12 +156,12 @@ class Reconciler:
         )
 
     def _weigh(self, key: Key, spec: CanarySpec, status: Status) -> Judgement:
-        now = self.clock.now()
-        queries = queries_for(spec.analysis, _subject(key, spec, status, now))
+        queries = queries_for(spec.analysis, _subject(key, spec, status, self.clock.now()))
         before = self._baseline(key, queries, status)
-        baseline, readings = count(spec.analysis, before, queries, self.evidence.ask(queries, now))
-        self._baselines[key] = now, baseline
-        return judge(spec.analysis, status.metrics, readings, now)
+        at, answers = self.evidence.ask_now(queries)
+        baseline, readings = count(spec.analysis, before, queries, answers)
+        self._baselines[key] = at, baseline
+        return judge(spec.analysis, status.metrics, readings, at)
 
     def _baseline(self, key: Key, queries: tuple[Query, ...], status: Status) -> Baseline | None:
         """Give the counters of the recorded evaluation; if not at hand, Prometheus still knows them."""

@@ -34,7 +34,7 @@ class Asking:
     def __init__(self, url: str, seconds: float = 5) -> None:
         self.outcomes: Counter[str] = Counter()
         self.client = Prometheus(
-            url, dt.timedelta(seconds=seconds), lambda each: self.outcomes.update([each])
+            url, dt.timedelta(seconds=seconds), lambda: NOW, lambda each: self.outcomes.update([each])
         )
 
     def ask(self, *queries: Query) -> dict[str, Answer]:
@@ -95,6 +95,27 @@ class TestWhatIsSent:
         play({"body": success()})
         asking.ask()
         assert 4000 < int(scripted.asked[0]["timeout"].removesuffix("ms")) <= 5000
+
+    def test_asked_now_it_is_about_the_time_of_the_request(
+        self, asking: Asking, scripted: Server, play: Play
+    ) -> None:
+        play({"body": success()})
+        assert asking.client.ask_now((UP, DOWN)) == (NOW, {UP.id: (), DOWN.id: ()})
+        assert [float(request["time"]) for request in scripted.asked] == [NOW.timestamp()]
+
+    def test_a_query_that_was_put_right_travels_with_the_others_again(
+        self, asking: Asking, scripted: Server, play: Play
+    ) -> None:
+        wrong = Query(UP.id, "sum(")
+        refused = {"body": error("parse error"), "code": 400}
+        answered = {"body": success()}
+        play(refused, refused, refused, answered, answered, refused, answered)
+        asking.ask(wrong, DOWN)
+        asked = len(scripted.asked)
+        asking.ask(wrong, DOWN)
+        assert len(scripted.asked) == asked + 2
+        asking.ask(UP, DOWN)
+        assert len(scripted.asked) == asked + 3
 
     def test_nothing_is_asked_for_nothing(self, asking: Asking, scripted: Server) -> None:
         assert asking.client.ask((), NOW) == {}

@@ -9,6 +9,7 @@ from analysis.queries import Query
 from analysis.samples import Failure
 from config.settings import Settings
 from controller.app import _evidence
+from controller.clock import SystemClock
 from controller.telemetry.metrics import Metrics
 
 
@@ -25,12 +26,14 @@ def nowhere() -> str:
 
 def test_requests_to_prometheus_are_counted_by_outcome(nowhere: str) -> None:
     metrics = Metrics()
-    answer = _evidence(Settings(prometheus_url=nowhere), metrics).ask((QUERY,), NOW)[QUERY.id]
+    answer = _evidence(Settings(prometheus_url=nowhere), metrics, SystemClock()).ask((QUERY,), NOW)[QUERY.id]
     assert isinstance(answer, Failure)
     assert b'crossfade_prometheus_requests_total{outcome="failed"} 2.0' in metrics.text()
 
 
 def test_without_prometheus_every_answer_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CROSSFADE_PROMETHEUS_URL", raising=False)
-    answer = _evidence(Settings(), Metrics()).ask((QUERY,), NOW)[QUERY.id]
+    answer = _evidence(Settings(), Metrics(), SystemClock()).ask((QUERY,), NOW)[QUERY.id]
     assert answer == Failure("no Prometheus is configured: set CROSSFADE_PROMETHEUS_URL")
+    _, answers = _evidence(Settings(), Metrics(), SystemClock()).ask_now((QUERY,))
+    assert answers == {QUERY.id: answer}

@@ -290,6 +290,10 @@ class EvidencePort:
 
     world: World
 
+    def ask_now(self, queries: Sequence[Query]) -> tuple[dt.datetime, Mapping[str, Answer]]:
+        at = self.world.weather.now
+        return at, self.ask(queries, at)
+
     def ask(self, queries: Sequence[Query], at: dt.datetime) -> Mapping[str, Answer]:
         return self.world.request("ask", lambda: self._ask(queries, at))
 
