@@ -107,6 +107,20 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Dispersion:
+    """Sums over windows of stable's requests: how unevenly its bad ones come."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _JSON
+
+    windows: int = 0
+    """With at least one request."""
+    requests: int = 0
+    bad: int = 0
+    squares: float = 0.0
+    """Sum of bad * bad / requests."""
+
+
+@dataclass(frozen=True, slots=True)
 class MetricStatus:
     """One metric at the current step.
 

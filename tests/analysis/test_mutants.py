@@ -128,6 +128,37 @@ MUTANTS = {
         "samples", 'owner = found.get(labels.pop(MARK, ""))',
         'owner = found.get(labels.pop(MARK, ""), found[min(found)])',
     ),
+    "tolerated and alternative ratio are swapped": Mutant(
+        "evidence", "(ratio - null) / (null * (1 + odds * ratio))",
+        "(null - ratio) / (ratio * (1 + odds * null))",
+    ),
+    "candidate and stable are swapped": Mutant(
+        "evidence", "_compared(candidate, stable, tolerate, alternatives)",
+        "_compared(stable, candidate, tolerate, alternatives)",
+    ),
+    "bursts are not tempered": Mutant("evidence", "before + temper * gain", "before + gain"),
+    "the evidence is a sum, no mean": Mutant("evidence", " / len(logs))", ")"),
+    "safe asks for harm": Mutant("evidence", "must_not_exceed, BETTER)", "must_not_exceed, WORSE)"),
+    "good requests are worth nothing": Mutant(
+        "evidence", "good = candidate.requests - candidate.bad", "good = 0"
+    ),
+    "the odds are those of stable": Mutant(
+        "evidence", "odds = candidate.requests / stable.requests",
+        "odds = stable.requests / max(candidate.requests, 1)",
+    ),
+    "a few errors are a burst": Mutant("dispersion", "* (sums.bad - 1) / (sums.bad + 1)", "* 1.0"),
+    "bursts have no end": Mutant("dispersion", "1.0), LARGEST)", "1.0), 1e9)"),
+    "calm makes it sure": Mutant(
+        "dispersion", "max(chi_squared / (sums.windows - 1), 1.0)", "chi_squared / (sums.windows - 1)"
+    ),
+    "squares are forgotten": Mutant(
+        "dispersion", "stable.bad * stable.bad / stable.requests", "stable.bad / stable.requests"
+    ),
+    "testers are a mismatch": Mutant("split", "(testers and candidate >= share * total)", "False"),
+    "testers excuse everything": Mutant("split", "(testers and candidate >= share * total)", "testers"),
+    "every deviation is a mismatch": Mutant("split", "DEVIATION = 0.1", "DEVIATION = 0.0"),
+    "at 0% everything is right": Mutant("split", "(candidate and share == 0) or ", ""),
+    "the prior knows everything": Mutant("split", "CONCENTRATION = 1000.0", "CONCENTRATION = 1e9"),
 }  # fmt: skip
 
 
