@@ -7,7 +7,6 @@ from config.status import Dispersion
 
 
 LARGEST = 20.0
-"""Beyond it a test would be so calm that it finds nothing."""
 
 
 def observed(before: Dispersion, stable: Arm) -> Dispersion:

@@ -22,8 +22,10 @@ METRIC = {
         "total": 'http_requests_total{namespace="{{ namespace }}", version="{{ version }}"}',
     },
     "max": "1%",
+    "failureLimit": 1,
 }
-ANALYSIS = {"interval": "1s", "minRequests": 50, "metrics": [METRIC]}
+ANALYSIS = {"interval": "1s", "minRequests": 90, "metrics": [METRIC]}
+"""As in the demo: the first failed request of a block is more than there may be."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import structlog
 
 from analysis.prometheus import Prometheus
 from analysis.queries import Query
-from analysis.samples import Answer, Failure, History
+from analysis.samples import Answer, Failure
 from config.settings import Settings
 from controller.clock import SystemClock
 from controller.errors import EdgeError
@@ -26,7 +26,6 @@ from controller.kube.references import concerned
 from controller.kube.resources import CANARIES, DEPLOYMENTS, UPSTREAMS, VIRTUAL_SERVICES, Document, Resource
 from controller.kube.watch import Listener, Watched
 from controller.kube.workloads import KubeWorkloads
-from controller.measuring import Measuring
 from controller.ports import Clock, Evidence, Key
 from controller.reconcile import Reconciler
 from controller.schedule import Schedule
@@ -92,7 +91,7 @@ class Service:
             canaries=self._canaries,
             workloads=KubeWorkloads(cluster, deployments),
             routes=GlooRoutes(cluster, virtual_services, upstreams),
-            measuring=Measuring(_evidence(settings, metrics, clock), clock),
+            evidence=_evidence(settings, metrics, clock),
             events=KubeEvents(cluster, clock, instance=socket.gethostname()),
             clock=clock,
         )
@@ -164,24 +163,14 @@ class _NoPrometheus:
         self._clock = clock
 
     def ask_now(self, queries: Sequence[Query]) -> tuple[dt.datetime, Mapping[str, Answer]]:
-        return self._clock.now(), _absent(queries)
+        at = self._clock.now()
+        return at, self.ask(queries, at)
 
     def ask(self, queries: Sequence[Query], at: dt.datetime) -> Mapping[str, Answer]:  # noqa: ARG002
-        return _absent(queries)
-
-    def history(
-        self,
-        queries: Sequence[Query],
-        start: dt.datetime,  # noqa: ARG002
-        end: dt.datetime,  # noqa: ARG002
-        step: dt.timedelta,  # noqa: ARG002
-    ) -> Mapping[str, History]:
-        return _absent(queries)
-
-
-def _absent(queries: Sequence[Query]) -> dict[str, Failure]:
-    failure = Failure("no Prometheus is configured: set CROSSFADE_PROMETHEUS_URL")
-    return dict.fromkeys((query.id for query in queries), failure)
+        return dict.fromkeys(
+            (query.id for query in queries),
+            Failure("no Prometheus is configured: set CROSSFADE_PROMETHEUS_URL"),
+        )
 
 
 def _evidence(settings: Settings, metrics: Metrics, clock: Clock) -> Evidence:
@@ -190,16 +179,8 @@ def _evidence(settings: Settings, metrics: Metrics, clock: Clock) -> Evidence:
             "prometheus.absent", detail="CROSSFADE_PROMETHEUS_URL is not set: every rollout will hold"
         )
         return _NoPrometheus(clock)
-    if settings.prometheus_insecure_skip_verify:
-        _log.warning(
-            "prometheus.unverified", detail="CROSSFADE_PROMETHEUS_INSECURE_SKIP_VERIFY: anybody may answer"
-        )
     return Prometheus(
-        settings.prometheus_url,
-        settings.prometheus_timeout,
-        metrics.prometheus_request,
-        settings.prometheus_access,
-        clock.now,
+        settings.prometheus_url, settings.prometheus_timeout, clock.now, metrics.prometheus_request
     )
 
 

@@ -1,15 +1,14 @@
 """`crossfade validate` and `crossfade crd`: what needs no cluster."""
 
-import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from config.crd import as_yaml, definitions
-from config.load import Templates, load_canaries, templates_in
+from config.crd import as_yaml, definition
+from config.load import load_canaries
 from config.problems import Problem, SpecError
 from controller.cli.get import Data, DataFormat, as_data
 from controller.cli.reading import ExitCode
@@ -26,22 +25,19 @@ def validate(
     *,
     output: DataFormat = None,
 ) -> int:
-    """Check the Canaries and MetricTemplates in YAML files.
+    """Check the Canaries in YAML files.
 
-    Needs no cluster; other objects in the files are passed over. A template that a Canary
-    refers to must be in one of the files. Prints file:line:column: field: what is wrong.
-    0 all valid, 1 nothing to check, 5 something is invalid.
+    Needs no cluster; other objects in the files are passed over. Prints
+    file:line:column: field: what is wrong. 0 all valid, 1 nothing to check, 5 something is invalid.
     """
     problems: list[tuple[str, Problem]] = []
-    texts = list(_texts(files))
-    templates = _templates(texts)
     valid = 0
-    for file, text in texts:
+    for file, text in _texts(files):
         try:
-            valid += len(load_canaries(text, templates))
+            valid += len(load_canaries(text))
         except SpecError as error:
             problems += [(file, problem) for problem in error.errors]
-    if not valid and not templates and not problems:
+    if not valid and not problems:
         raise CommandError(f"no Canary in {', '.join(files)}")
     if output is not None:
         typer.echo(as_data([_plain(*each) for each in problems], output))
@@ -50,9 +46,7 @@ def validate(
             typer.echo(f"{file}:{problem}" if problem.line else f"{file}: {problem}")
     if problems:
         return ExitCode.INVALID
-    counted = [_counted(valid, "Canary", "Canaries"), _counted(len(templates), "MetricTemplate")]
-    are = "is" if valid + len(templates) == 1 else "are"
-    typer.echo(f"{' and '.join(filter(None, counted))} {are} valid", err=output is not None)
+    typer.echo(f"{valid} {'Canary is' if valid == 1 else 'Canaries are'} valid", err=output is not None)
     return ExitCode.OK
 
 
@@ -60,22 +54,9 @@ def crd(
     *,
     output: Annotated[Data, typer.Option("--output", "-o", help="How to print.")] = Data.YAML,
 ) -> int:
-    """Print the definitions of Canary and MetricTemplate, for kubectl apply -f -."""
-    listed = {"apiVersion": "v1", "kind": "List", "items": list(definitions())}
-    typer.echo(as_yaml().rstrip() if output is Data.YAML else as_data(listed, output))
+    """Print the definition of the Canary resource."""
+    typer.echo(as_yaml().rstrip() if output is Data.YAML else as_data(definition(), output))
     return ExitCode.OK
-
-
-def _templates(texts: list[tuple[str, str]]) -> Templates:
-    found: dict[tuple[str, str], Mapping[str, Any]] = {}
-    for _, text in texts:
-        with contextlib.suppress(SpecError):  # told when the Canaries are read
-            found |= templates_in(text)
-    return found
-
-
-def _counted(number: int, one: str, several: str = "") -> str:
-    return f"{number} {one if number == 1 else several or one + 's'}" if number else ""
 
 
 def _texts(files: list[str]) -> Iterator[tuple[str, str]]:

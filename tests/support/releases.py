@@ -115,10 +115,10 @@ class Application:
     def host(self) -> str:
         return f"{self.namespace}.test"
 
-    def install(self, version: str = "v1", *arguments: str, **deployment: Any) -> None:
-        """Set up Service, Upstream, VirtualService and the first version, and wait until it is in use."""
+    def install(self, version: str = "v1", **deployment: Any) -> None:
+        """Set up Service, Upstream, VirtualService and the first version, and wait for it."""
         self.apply(self.service(), self.upstream(), self.virtual_service_manifest())
-        self.deploy(version, *arguments, **deployment)
+        self.deploy(version, **deployment)
         self.kubectl(
             "wait",
             "-n",
@@ -127,7 +127,6 @@ class Application:
             "--for=condition=Available",
             "--timeout=30s",
         )
-        wait_for(lambda: str(self.versions(1)), version)
 
     def service(self) -> Document:
         return {
@@ -162,16 +161,9 @@ class Application:
             "spec": {"virtualHost": {"domains": [self.host], "routes": [route]}},
         }
 
-    def deploy(
-        self,
-        version: str,
-        *arguments: str,
-        replicas: int = 1,
-        name: str = "",
-        labels: Mapping[str, str] | None = None,
-    ) -> None:
-        """Apply a Deployment of this version, with arguments for the application and more labels."""
-        selected = {"app": "echo", "version": version}
+    def deploy(self, version: str, *arguments: str, replicas: int = 1, name: str = "") -> None:
+        """Apply a Deployment of this version, with arguments for the application."""
+        labels = {"app": "echo", "version": version}
         container = {
             "name": "echo",
             "image": "crossfade/demo-app",
@@ -185,11 +177,8 @@ class Application:
                 "metadata": {"name": name or f"echo-{version}", "namespace": self.namespace},
                 "spec": {
                     "replicas": replicas,
-                    "selector": {"matchLabels": selected},
-                    "template": {
-                        "metadata": {"labels": {**selected, **(labels or {})}},
-                        "spec": {"containers": [container]},
-                    },
+                    "selector": {"matchLabels": labels},
+                    "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
                 },
             }
         )
@@ -216,11 +205,13 @@ class Application:
                             "total": f"http_requests_total{{{of_version}}}",
                         },
                         "max": "5%",
+                        "failureLimit": 2,
                     },
                     {
                         "name": "latency",
                         "histogram": {"buckets": f"http_request_duration_seconds_bucket{{{of_version}}}"},
                         "max": {"quantile": 0.9, "seconds": 0.25},
+                        "failureLimit": 2,
                     },
                 ],
             },
@@ -258,9 +249,9 @@ class Application:
             time.sleep(0.05)
         return status
 
-    def adopted(self, *arguments: str, **changes: Any) -> None:
-        """Install v1, with arguments for it, and the Canary, and wait until the routes are pinned."""
-        self.install("v1", *arguments)
+    def adopted(self, **changes: Any) -> None:
+        """Install v1 and the Canary, and wait until the routes are pinned."""
+        self.install()
         self.canary(**changes)
         self.until(lambda status: status.get("phase") == "Idle")
 
