@@ -7,6 +7,11 @@ from config.status import Dispersion
 
 
 LARGEST = 20.0
+"""Beyond it a test would be so calm that it finds nothing."""
+UNKNOWN = 8.0
+"""What a stable that was never seen is taken for: far from calm."""
+ENOUGH = 20
+"""Windows of stable's after which only what was seen counts."""
 
 
 def observed(before: Dispersion, stable: Arm) -> Dispersion:
@@ -30,10 +35,14 @@ def dispersion(sums: Dispersion) -> float:
     at least 1, at most 20. What is beyond 1 counts for (bad - 1) / (bad + 1) of it:
     nothing with one bad request, which cannot come in bursts, half with 3, 94% with
     30. A few bad requests in windows of uneven size look like a burst by chance.
+
+    Calm is only what was seen to be calm: before 20 windows it is at least
+    1 + 7 (1 - windows / 20), which is 8 with none, 4.5 with 10.
     """
+    assumed = 1 + (UNKNOWN - 1) * max(1 - sums.windows / ENOUGH, 0.0)
     share = sums.bad / sums.requests if sums.requests else 0.0
     if sums.windows < 2 or not 0 < share < 1:
-        return 1.0
+        return assumed
     chi_squared = (sums.squares - share * sums.bad) / (share * (1 - share))
-    pearson = min(max(chi_squared / (sums.windows - 1), 1.0), LARGEST)
-    return 1 + (pearson - 1) * (sums.bad - 1) / (sums.bad + 1)
+    pearson = min(chi_squared / (sums.windows - 1), LARGEST)
+    return max(1 + (pearson - 1) * (sums.bad - 1) / (sums.bad + 1), assumed)

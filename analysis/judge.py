@@ -1,172 +1,264 @@
-"""Good enough, bad, or not known: readings in, one verdict out.
+"""Good enough, bad, or not known: one window in, one verdict out.
 
-Requests are counted in blocks of at least `minRequests`. A block fails as soon as
-it holds more bad requests than a whole block may, since waiting for the rest
-could only hurt more users; it passes when it is full. `failureLimit` failures in
-a row are harm. What was not measured is neither a pass nor a failure.
+All counted metrics share one bound on the chance of a false rollback. Harm
+counts from the first request; what speaks for the candidate counts once the
+routes have settled. What was not measured is neither a pass nor a failure.
 """
 
-import datetime as dt
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
 
-from analysis.readings import Counts, MetricReading, NoData, Number, Reading
+from analysis import split, weighing
+from analysis.limits import bounds, check
+from analysis.readings import Counts, Latencies, MetricReading
 from analysis.samples import Failure
-from analysis.verdict import Judgement
-from config.canary import Analysis, HistogramMetric, Metric, QueryMetric, RatioMetric
+from analysis.verdict import Judgement, Memory
+from analysis.weighing import Rules, limits, not_yet_safe, weigh
+from analysis.window import Window
+from config.metrics import Analysis, HistogramMetric, Metric, QueryMetric
 from config.quantities import format_share
-from config.status import MetricStatus, Verdict
+from config.status import Comparison, HeldReason, MetricStatus, Phase, Tests, Verdict, Weighed
 
 
-def judge(
-    analysis: Analysis,
-    memory: tuple[MetricStatus, ...],
-    readings: Mapping[str, MetricReading],
-    at: dt.datetime,
-) -> Judgement:
-    """Weigh one evaluation together with what `memory` holds of the earlier ones.
+_LEAST_SHARE = 0.001
+"""A request in a thousand may be a probe's, even at 0 and 100%."""
+_EARLY = "how the requests are divided is seen after a whole scrape of {:g}s"
 
-    Args:
-        memory: The metrics of the previous judgement, in any order. A metric that is not there, or
-            was judged by another limit, starts afresh.
-        readings: By metric name.
 
+def judge(analysis: Analysis, memory: Memory, window: Window) -> Judgement:
+    """Weigh one window together with what `memory` holds of the earlier ones.
+
+    The same arguments give the same judgement, to the last digit. A metric that
+    `memory` does not know, or that was held to something else, starts afresh,
+    but what is known of stable stays known.
     """
-    known = {(metric.name, metric.limit): metric for metric in memory}
-    metrics = tuple(
-        _judged(
-            metric,
-            known.get((metric.name, limit_of(metric)), MetricStatus(metric.name, limit=limit_of(metric))),
-            readings[metric.name],
-            analysis.min_requests,
-        )
-        for metric in analysis.metrics
-    )
-    verdict, because = _together(metrics)
-    counted = [reading.candidate for reading in readings.values() if isinstance(reading.candidate, Counts)]
+    memory = _here(memory, window)
+    before = {metric.name: _known(metric, memory) for metric in analysis.metrics}
+    comparable = window.weight < 100
+    rules = Rules.of(analysis, settled=window.settled, comparable=comparable)
+    metrics = tuple(_judged(metric, before[metric.name], window, rules) for metric in analysis.metrics)
+    weighed = _counted(analysis, memory.weighed, before, window)
+    acting = [metric for metric in metrics if not metric.dry_run]
+    acts = bool(acting) and not analysis.dry_run
+    verdict, because = _together(acting or metrics)
+    waits_for = None
+    if acts:
+        divided = _divided(analysis, weighed, window)
+        waits_for, because = _waits_for(analysis, acting, (verdict, because), divided)
+        if waits_for is None and (unsafe := _unsafe(analysis, window, acting)):
+            waits_for, because = HeldReason.TOO_FEW_REQUESTS, unsafe
+    counts = [_tally(window.readings[metric.name], metric) for metric in metrics]
     return Judgement(
         verdict=verdict,
         because=because,
-        metrics=metrics,
-        requests=max((counts.requests for counts in counted), default=0),
-        bad=max((counts.bad for counts in counted), default=0),
-        at=at,
-        answered=not any(isinstance(reading.candidate, Failure) for reading in readings.values()),
+        waits_for=waits_for,
+        memory=Memory(metrics, weighed),
+        requests=max(requests for requests, _ in counts),
+        bad=max(bad for _, bad in counts),
+        excess=max(_excess(metric) for metric in metrics),
+        at=window.until,
+        answered=not any(_failures(analysis, window)),
+        acts=acts,
     )
 
 
 def limit_of(metric: Metric) -> str:
-    """Write a metric's limit as people say it: `<= 1%`, `p99 <= 0.5s`, `0.2 .. 0.8`."""
-    if isinstance(metric, RatioMetric):
-        return f"<= {format_share(metric.max)}"
-    if isinstance(metric, HistogramMetric):
-        return f"p{metric.max.quantile * 100:g} <= {metric.max.seconds:g}s"
-    if metric.min is None:
-        return f"<= {metric.max:g}"
-    if metric.max is None:
-        return f">= {metric.min:g}"
-    return f"{metric.min:g} .. {metric.max:g}"
+    """Write a metric's limit as people say it."""
+    return bounds(metric) if isinstance(metric, QueryMetric) else limits(metric)
 
 
-def _together(metrics: tuple[MetricStatus, ...]) -> tuple[Verdict, str]:
+def leans(metric: MetricStatus) -> bool:
+    """Tell whether the evidence leans towards harm, although it may not be shown yet."""
+    return metric.failures > 0 or weighing.leans(metric)
+
+
+def _here(memory: Memory, window: Window) -> Memory:
+    """Take out what belongs to an earlier step."""
+    weighed = memory.weighed
+    if (weighed.phase, weighed.weight) == (window.phase, window.weight):
+        return memory
+    metrics = tuple(
+        replace(
+            metric,
+            requests=0,
+            bad=0,
+            passes=0,
+            tests=replace(metric.tests, safe=()) if metric.tests else None,
+        )
+        for metric in memory.metrics
+    )
+    here = replace(weighed, phase=window.phase, weight=window.weight, candidate=0, stable=0, seconds=0.0)
+    return Memory(metrics, here)
+
+
+def _known(metric: Metric, memory: Memory) -> MetricStatus:
+    """Give what is remembered of a metric; of one that was held to something else, only how stable was."""
+    limit = limit_of(metric)
+    afresh = MetricStatus(metric.name, limit=limit)
+    known = next((each for each in memory.metrics if each.name == metric.name), afresh)
+    comparisons = known.tests.comparisons if known.tests else ()
+    by_bounds = isinstance(metric, HistogramMetric)
+    if any((each.bound is not None) is not by_bounds for each in comparisons):
+        return afresh
+    if known.limit == limit:
+        return known
+    if isinstance(metric, QueryMetric):
+        return afresh
+    of_stable = tuple(Comparison(each.bound, dispersion=each.dispersion) for each in comparisons)
+    return replace(afresh, tests=Tests(comparisons=of_stable))
+
+
+def _judged(metric: Metric, before: MetricStatus, window: Window, rules: Rules) -> MetricStatus:
+    """Judge one metric; harm that was shown stays shown, whatever is measured now."""
+    reading = window.readings[metric.name]
+    before = replace(before, dry_run=metric.dry_run)
+    if isinstance(metric, QueryMetric):
+        after = check(metric, before, reading, settled=window.settled)
+    else:
+        after = weigh(metric, before, reading, rules)
+    if after.verdict is not Verdict.HARMFUL and before.verdict is Verdict.HARMFUL:
+        after = replace(after, verdict=Verdict.HARMFUL, message=before.message)
+    if after.verdict is Verdict.HARMFUL and after.would_roll_back_at is None and metric.dry_run:
+        return replace(after, would_roll_back_at=window.until)
+    return after
+
+
+def _together(metrics: Sequence[MetricStatus]) -> tuple[Verdict, str]:
+    """Give the worst verdict, and the metric that it is about with its numbers."""
     for verdict in (Verdict.HARMFUL, Verdict.BLIND, Verdict.UNDECIDED):
         if named := [metric for metric in metrics if metric.verdict is verdict]:
-            worst = max(named, key=lambda metric: metric.failures)
-            return verdict, f"{worst.name}: {worst.message}"
-    return Verdict.SAFE, "every metric is within its limit"
+            return verdict, _said(max(named, key=_strength))
+    return Verdict.SAFE, "every metric is shown to be safe"
 
 
-def _judged(metric: Metric, memory: MetricStatus, reading: MetricReading, min_requests: int) -> MetricStatus:
-    stable = _value(reading.stable)
-    status = replace(memory, query=reading.query)
-    if stable is not None:
-        status = replace(status, stable_value=stable)
-    match metric, reading.candidate:
-        case _, Failure(reason=reason):
-            return replace(status, message=reason, verdict=_settled(metric, status, Verdict.BLIND))
-        case _, NoData(reason=reason):
-            message = f"no data: {reason}"
-            return replace(status, message=message, verdict=_settled(metric, status, Verdict.BLIND))
-        case QueryMetric(), Number(value=value):
-            status = _by_value(metric, status, value)
-        case RatioMetric() | HistogramMetric(), Counts() as counts:
-            status = _by_block(metric, status, counts, min_requests)
+def _waits_for(
+    analysis: Analysis,
+    metrics: Sequence[MetricStatus],
+    found: tuple[Verdict, str],
+    divided: tuple[HeldReason | None, str],
+) -> tuple[HeldReason | None, str]:
+    """Say why the step may not be left, and in which words."""
+    verdict, because = found
+    if verdict is Verdict.HARMFUL:
+        return HeldReason.OUT_OF_BOUNDS, because
+    if verdict is Verdict.BLIND:
+        return HeldReason.BLIND, because
+    if divided[0] is HeldReason.SPLIT_MISMATCH:
+        return divided
+    if leaning := [metric for metric in metrics if leans(metric)]:
+        return HeldReason.OUT_OF_BOUNDS, _said(max(leaning, key=_strength))
+    if few := [metric for metric in metrics if not _enough(metric, analysis.min_requests)]:
+        return HeldReason.TOO_FEW_REQUESTS, _said(min(few, key=lambda metric: metric.requests))
+    return divided if divided[0] else (None, because)
+
+
+def _unsafe(analysis: Analysis, window: Window, metrics: Sequence[MetricStatus]) -> str:
+    """Say which evidence the step still asks for; at 0 and 100% nothing can be compared."""
+    if analysis.advance != "Evidence" or window.phase is not Phase.SHIFTING or not 0 < window.weight < 100:
+        return ""
+    unsafe = next((metric for metric in metrics if metric.verdict is not Verdict.SAFE), None)
+    return f"{_said(unsafe)}; {not_yet_safe(unsafe)}" if unsafe else ""
+
+
+def _enough(metric: MetricStatus, min_requests: int) -> bool:
+    return metric.requests >= min_requests if metric.tests else metric.passes > 0
+
+
+def _said(metric: MetricStatus) -> str:
+    return f"{metric.name}: {metric.message}"
+
+
+def _strength(metric: MetricStatus) -> float:
+    """Order metrics by what speaks against them."""
+    return float(metric.failures) if metric.odds is None else metric.odds
+
+
+def _excess(metric: MetricStatus) -> float:
+    return metric.tests.excess if metric.tests else 0.0
+
+
+def _tally(reading: MetricReading, metric: MetricStatus) -> tuple[int, int]:
+    """Give the candidate's requests of the window and the bad ones."""
+    match reading.candidate:
+        case Counts(requests=requests, bad=bad):
+            return requests, bad
+        case Latencies(requests=requests, slower=slower):
+            bound = metric.tests.watched if metric.tests else None
+            return requests, dict(slower).get(bound or 0.0, 0)
         case _:
-            raise TypeError(f"{metric.name} cannot be judged by {reading.candidate}")
-    measured = Verdict.SAFE if status.passes and not status.failures else Verdict.UNDECIDED
-    return replace(status, verdict=_settled(metric, status, measured))
+            return 0, 0
 
 
-def _settled(metric: Metric, status: MetricStatus, otherwise: Verdict) -> Verdict:
-    """Harm that was shown stays shown, whatever can be measured now."""
-    return Verdict.HARMFUL if status.failures >= metric.failure_limit else otherwise
+def _failures(analysis: Analysis, window: Window) -> Iterator[bool]:
+    """Tell for all that decides whether it could not be asked."""
+    for metric in analysis.metrics:
+        reading = window.readings[metric.name]
+        if not metric.dry_run:
+            yield isinstance(reading.candidate, Failure)
+            compared = not isinstance(metric, QueryMetric) and window.weight < 100
+            yield compared and isinstance(reading.stable, Failure)
 
 
-def _by_value(metric: QueryMetric, status: MetricStatus, value: float) -> MetricStatus:
-    if metric.max is not None and value > metric.max:
-        return _failed(status, f"value {value:g}, at most {metric.max:g} allowed", value)
-    if metric.min is not None and value < metric.min:
-        return _failed(status, f"value {value:g}, at least {metric.min:g} wanted", value)
-    return _passed(status, f"value {value:g}", value)
+def _counted(
+    analysis: Analysis, weighed: Weighed, before: Mapping[str, MetricStatus], window: Window
+) -> Weighed:
+    """Count requests by version, of the first metric that counts any for both.
+
+    After a window that could not be measured, the counts of one version may
+    reach further back than the other's.
+    """
+    weighed = replace(weighed, windows=weighed.windows + 1)
+    if not window.settled or window.phase not in {Phase.SHIFTING, Phase.BAKING}:
+        return weighed
+    for metric in analysis.metrics:
+        match window.readings[metric.name]:
+            case MetricReading(
+                candidate=Counts() | Latencies() as candidate, stable=Counts() | Latencies() as stable
+            ) if before[metric.name].verdict is not Verdict.BLIND:
+                return replace(
+                    weighed,
+                    candidate=weighed.candidate + candidate.requests,
+                    stable=weighed.stable + stable.requests,
+                    seconds=weighed.seconds + _length(window),
+                )
+            case _:
+                continue
+    return weighed
 
 
-def _by_block(
-    metric: RatioMetric | HistogramMetric, status: MetricStatus, counts: Counts, min_requests: int
-) -> MetricStatus:
-    requests, bad = status.requests + counts.requests, status.bad + counts.bad
-    allowed = _allowed(metric)
-    share = bad / requests if requests else None
-    limits = f"at most {format_share(float(allowed))} allowed"
-    found = f"{_described(metric, share or 0.0)}, {limits} ({bad} of {requests} requests)"
-    if bad > allowed * max(requests, min_requests):
-        return replace(_failed(status, found, share), requests=0, bad=0)
-    if requests >= min_requests:
-        return replace(_passed(status, found, share), requests=0, bad=0)
-    value = share if share is not None else status.value
-    status = replace(status, requests=requests, bad=bad, value=value)
-    return replace(status, message=_counting(metric, status, min_requests, counts.note))
+def _length(window: Window) -> float:
+    return (window.until - window.since).total_seconds() if window.since else 0.0
 
 
-def _counting(metric: Metric, status: MetricStatus, min_requests: int, note: str) -> str:
-    if status.requests:
-        message = f"{status.requests} of {min_requests} requests so far"
+def _divided(analysis: Analysis, weighed: Weighed, window: Window) -> tuple[HeldReason | None, str]:
+    """Say that the gateway does not divide the requests as it was asked to, or that it is too early to tell.
+
+    In any time each version is scraped so many times, or once more.
+    """
+    every = weighed.scrape or analysis.interval.total_seconds()
+    scrapes = weighed.seconds // every
+    if not scrapes:
+        early = bool(weighed.seconds) and 0 < window.weight < 100
+        return (HeldReason.TOO_FEW_REQUESTS, _EARLY.format(every)) if early else (None, "")
+    total = weighed.candidate + weighed.stable
+    asked, got = window.weight / 100, weighed.candidate / max(total, 1)
+    if abs(got - asked) <= _LEAST_SHARE:
+        return None, ""
+    share = min(max(asked, _LEAST_SHARE), 1 - _LEAST_SHARE)
+    against = split.mismatch(
+        weighed.candidate, weighed.stable, share, testers=window.testers, apart=(scrapes + 1) / scrapes
+    )
+    if against < math.log(split.ODDS):
+        return None, ""
+    if got > asked:
+        doubt = "does another route, a subset without pods, a cache or a probe reach these pods?"
     else:
-        message = "no requests since" if status.passes or status.failures else "no requests yet"
-        message = f"{message}, {note}" if note else message
-    if status.bad:
-        message = f"{message}, {status.bad} bad"
-    if status.failures:
-        message = f"{message}, after {status.failures} of {metric.failure_limit} failures in a row"
-    return message
-
-
-def _passed(status: MetricStatus, message: str, value: float | None) -> MetricStatus:
-    return replace(status, passes=status.passes + 1, failures=0, message=message, value=value)
-
-
-def _failed(status: MetricStatus, message: str, value: float | None) -> MetricStatus:
-    return replace(status, failures=status.failures + 1, message=message, value=value)
-
-
-def _allowed(metric: RatioMetric | HistogramMetric) -> Fraction:
-    """Give the share as it was written: as a float, 29% of 100 are 28.999999999999996."""
-    if isinstance(metric, RatioMetric):
-        return _as_written(metric.max)
-    return 1 - _as_written(metric.max.quantile)
-
-
-def _as_written(share: float) -> Fraction:
-    return Fraction(f"{share:.12g}")
-
-
-def _described(metric: RatioMetric | HistogramMetric, share: float) -> str:
-    if isinstance(metric, HistogramMetric):
-        return f"{format_share(share)} slower than {metric.max.seconds:g}s"
-    return f"{format_share(share)} bad"
-
-
-def _value(reading: Reading) -> float | None:
-    if isinstance(reading, Counts) and reading.requests:
-        return reading.bad / reading.requests
-    return reading.value if isinstance(reading, Number) else None
+        doubt = (
+            "does the route's subset find the candidate's pods, and do its metrics tell the versions apart?"
+        )
+    said = (
+        f"asked for {format_share(asked)}, but the candidate answered {format_share(got)} "
+        f"({weighed.candidate:,} of {total:,} requests): {doubt}"
+    )
+    return HeldReason.SPLIT_MISMATCH, said

@@ -1,51 +1,31 @@
-"""The package's one door to the outside: many questions, one request, and no answer that is not one.
-
-prometheus-api-client makes the requests. Its own retries are off (they are
-hidden, three by default) and a timeout is set (there is none by default); one
-retry follows here, for connections that fail. What it would pass over is seen by
-a hook on its session: warnings, partial answers, errors in Prometheus' own words.
-"""
+"""Many questions, one request, and no answer that is not one."""
 
 import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 
-import requests
-import tenacity
-from prometheus_api_client import PrometheusConnect
-from urllib3.exceptions import ReadTimeoutError
-from urllib3.util import Retry
-
+from analysis.connection import PAUSE, Connection, NoConnectionError, RefusedError, UnansweredError
 from analysis.queries import Query, join
-from analysis.samples import Answer, Failure, NoNumberError, Sample, UnreadableError, read_result, split
+from analysis.samples import Answer, Failure, History, Moment, NoNumberError, Sample, UnreadableError
 from analysis.sharing import Sharing
+from analysis.span import Instant, When, spans
+from config.access import Access
 
 
-PAUSE = 0.2
-"""Seconds before the one retry."""
+__all__ = ["PAUSE", "NoConnectionError", "Prometheus", "RefusedError", "UnansweredError"]
 
-_REFUSALS = {400, 422}
-_PASSING = {502, 503, 504}
-_LONGEST_REASON = 300
 _MOST_APART = 1000
+
+Found = TypeVar("Found", bound=tuple[Sample, ...] | tuple[Moment, ...])
 
 
 def _unheard(_outcome: str) -> None: ...
 
 
-class UnansweredError(Exception):
-    """Prometheus could not be asked, or gave no answer that can be relied on."""
-
-
-class NoConnectionError(UnansweredError):
-    """Nobody was there; asking once more may help."""
-
-
-class RefusedError(Exception):
-    """Prometheus refuses this very expression; the message is its own."""
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)  # noqa: TID251  # where nobody hands in a clock
 
 
 class Prometheus:
@@ -53,9 +33,10 @@ class Prometheus:
 
     Args:
         url: Without the path of the API. Credentials in it are used, and never shown.
-        timeout: Of one question, its retry included.
+        timeout: Of one set of questions, retries included.
         now: The clock.
         on_request: Called after every request with `answered`, `refused` or `failed`.
+        access: Who we are, and whom we trust.
 
     """
 
@@ -63,15 +44,11 @@ class Prometheus:
         self,
         url: str,
         timeout: dt.timedelta,
-        now: Callable[[], dt.datetime],
+        now: Callable[[], dt.datetime] = _now,
         on_request: Callable[[str], None] = _unheard,
+        access: Access | None = None,
     ) -> None:
-        self._seconds = timeout.total_seconds()
-        self._on_request = on_request
-        self._shown = _without_credentials(url)
-        self._client = PrometheusConnect(
-            url=url.rstrip("/"), retry=Retry(total=0), session=_FormSession(), method="POST"
-        )
+        self._connection = Connection(url, access or Access(), timeout, on_request)
         self._apart: set[str] = set()
         """Expressions that were refused, or that cannot be joined."""
         self._lock = threading.Lock()
@@ -88,146 +65,97 @@ class Prometheus:
         is found by halving, and from then on asked on its own. When Prometheus
         cannot be asked at all, no further request is made.
         """
+        return self._asked(queries, Instant(at))
+
+    def history(
+        self, queries: Sequence[Query], start: dt.datetime, end: dt.datetime, step: dt.timedelta
+    ) -> Mapping[str, History]:
+        """Evaluate all queries at start, start + step, ... up to end, in requests that Prometheus accepts.
+
+        Start and step are cut to whole milliseconds. A query that failed in one of the requests failed.
+
+        Raises:
+            ValueError: the step is shorter than a millisecond.
+
+        """
+        moments: dict[str, tuple[Moment, ...]] = {query.id: () for query in queries}
+        failures: dict[str, Failure] = {}
+        for span in spans(start, end, step):
+            left = [query for query in queries if query.id not in failures]
+            for query_id, answer in (self._asked(left, span) if left else {}).items():
+                if isinstance(answer, Failure):
+                    failures[query_id] = answer
+                else:
+                    moments[query_id] += answer
+        return {query.id: failures.get(query.id, moments[query.id]) for query in queries}
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._connection.close()
+
+    def _asked(self, queries: Sequence[Query], when: When[Found]) -> Mapping[str, Found | Failure]:
+        asking = _Asking(self._connection, when)
         with self._lock:
             apart = frozenset(self._apart)
         together = [query for query in queries if query.expression not in apart]
-        answers: dict[str, Answer] = {}
-        problem = ""
+        alone = [query for query in queries if query.expression in apart]
         try:
             if together:
-                answers |= self._together(together, at)
-            for query in queries:
-                if query.expression in apart:
-                    answers[query.id] = self._alone(query, at)
+                asking.together(together)
+            for query in alone:
+                asking.alone(query)
         except UnansweredError as error:
             problem = str(error)
         except UnreadableError as error:
             problem = f"gave {error}"
-        failure = Failure(f"Prometheus did not answer: {self._shown} {problem}")
-        return {query.id: answers.get(query.id, failure) for query in queries}
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
-
-    def _together(self, queries: Sequence[Query], at: dt.datetime) -> Mapping[str, Answer]:
-        try:
-            return split(self._samples(join(queries), at), [query.id for query in queries])
-        except (RefusedError, NoNumberError):
-            if len(queries) == 1:
-                return {queries[0].id: self._alone(queries[0], at)}
-        half = len(queries) // 2
-        return {**self._together(queries[:half], at), **self._together(queries[half:], at)}
-
-    def _alone(self, query: Query, at: dt.datetime) -> Answer:
-        """Ask as it stands: a scalar, for example, cannot be joined."""
+        else:
+            problem = ""
         with self._lock:
             if len(self._apart) >= _MOST_APART:
                 self._apart.clear()
-            self._apart.add(query.expression)
-        try:
-            return self._samples(query.expression, at)
-        except RefusedError as error:
-            return Failure(f"Prometheus refused the query: {error}")
-        except NoNumberError as error:
-            return Failure(f"the query cannot be judged: {error}")
+            self._apart |= asking.apart
+            self._apart -= asking.joinable
+        failure = Failure(f"Prometheus did not answer: {self._connection.shown} {problem}")
+        return {query.id: asking.answers.get(query.id, failure) for query in queries}
 
-    def _samples(self, expression: str, at: dt.datetime) -> tuple[Sample, ...]:
-        deadline = time.monotonic() + self._seconds
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(NoConnectionError),
-            stop=tenacity.stop_after_attempt(2) | tenacity.stop_before_delay(self._seconds),
-            wait=tenacity.wait_fixed(PAUSE),
-            reraise=True,
-        )
-        return read_result(retrying(self._once, expression, at, deadline))
 
-    def _once(self, expression: str, at: dt.datetime, deadline: float) -> object:
-        outcome = "failed"
-        left = max(deadline - time.monotonic(), 0.001)
-        asked = {"time": f"{at.timestamp():.3f}", "timeout": f"{left * 1000:.0f}ms"}
+class _Asking:
+    """One set of questions with its deadline; what has been answered stays when the rest fails."""
+
+    def __init__(self, connection: Connection, when: When[Any]) -> None:
+        self.answers: dict[str, Any] = {}
+        self.apart: set[str] = set()
+        """Expressions to be asked on their own from now on."""
+        self.joinable: set[str] = set()
+        """Expressions that gave series on their own: what was in the way has passed."""
+        self._connection = connection
+        self._when = when
+        self._deadline = time.monotonic() + connection.seconds
+
+    def together(self, queries: Sequence[Query]) -> None:
+        """Ask in one request; if it is refused, in two."""
         try:
-            result: object = self._client.custom_query(expression, asked, left)
-            outcome = "answered"
-            return result
+            result = self._connection.ask(join(queries), self._when, self._deadline)
+            self.answers |= self._when.split(result, [query.id for query in queries])
+            return
         except (RefusedError, NoNumberError):
-            outcome = "refused"
-            raise
-        except requests.exceptions.RequestException as error:
-            raise self._unanswered(error) from error
-        finally:
-            self._on_request(outcome)
+            if len(queries) == 1:
+                self.apart.add(queries[0].expression)
+                self.alone(queries[0])
+                return
+        half = len(queries) // 2
+        self.together(queries[:half])
+        self.together(queries[half:])
 
-    def _unanswered(self, error: requests.exceptions.RequestException) -> UnansweredError:
-        cause = error.args[0] if error.args else error
-        if isinstance(error, requests.exceptions.Timeout) or isinstance(cause, ReadTimeoutError):
-            return UnansweredError(f"took longer than {self._seconds:g}s")
-        if isinstance(error, requests.exceptions.ConnectionError):
-            words = str(getattr(cause, "reason", cause)).rpartition(": ")[2]  # before are addresses
-            return NoConnectionError(f"cannot be reached ({words[:_LONGEST_REASON]})")
-        return UnansweredError(f"broke off ({type(error).__name__})")
-
-
-class _FormSession(requests.Session):
-    """Sends parameters as a form, since joined queries are too long for a URL, and checks the answers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.hooks["response"] = [_check]
-
-    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
-        """Move the parameters from the URL into the body.
-
-        Raises:
-            RefusedError: the expression cannot even be sent.
-
-        """
-        request.data, request.params = request.params, {}
+    def alone(self, query: Query) -> None:
+        """Ask as it stands: a scalar, for example, cannot be joined."""
         try:
-            return super().prepare_request(request)
-        except UnicodeEncodeError as error:
-            raise RefusedError(f"it is not text ({error.reason})") from error
-
-
-def _check(response: requests.Response, **_options: object) -> None:
-    """Let only complete answers pass.
-
-    Raises:
-        RefusedError: the expression is at fault.
-        NoNumberError: the expression gives something else than one number per series.
-        NoConnectionError: nobody is there at the moment.
-        UnansweredError: anything else that is not a complete answer.
-
-    """
-    status, body = response.status_code, _body(response)
-    if status in _REFUSALS and body.get("status") == "error":
-        words = str(body.get("error")).removeprefix('invalid parameter "query": ')
-        raise RefusedError(words[:_LONGEST_REASON])
-    if status in _PASSING and not body:
-        raise NoConnectionError(f"gave status {status}")
-    if status != 200 or body.get("status") != "success":
-        words = body.get("error") or "and something that Prometheus does not say"
-        raise UnansweredError(f"gave status {status}: {str(words)[:_LONGEST_REASON]}")
-    for warning in map(str, body.get("warnings") or ()):
-        if warning.startswith("PromQL warning"):
-            raise RefusedError(warning[:_LONGEST_REASON])
-        if not warning.startswith("PromQL info"):
-            raise UnansweredError(f"gave a partial answer: {warning[:_LONGEST_REASON]}")
-    data = body.get("data")
-    if not isinstance(data, dict) or "result" not in data:
-        raise UnansweredError(f"gave status {status} without a result")
-    if (kind := data.get("resultType")) not in {"vector", "scalar"}:
-        raise NoNumberError(f"it gives a {kind}; one number per series is needed")
-
-
-def _body(response: requests.Response) -> dict[str, Any]:
-    try:
-        body = response.json()
-    except requests.exceptions.JSONDecodeError:
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
-def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+            result = self._connection.ask(query.expression, self._when, self._deadline)
+            self.answers[query.id] = self._when.read(result)
+        except RefusedError as error:
+            self.answers[query.id] = Failure(f"Prometheus refused the query: {error}", refused=error.final)
+        except NoNumberError as error:
+            self.answers[query.id] = Failure(f"the query cannot be judged: {error}", refused=True)
+        else:
+            if isinstance(result, list) and all(isinstance(series, dict) for series in result):
+                self.joinable.add(query.expression)

@@ -2,13 +2,12 @@
 
 import datetime as dt
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from config.canary import Analysis, HistogramMetric, Metric, RatioMetric
-from config.placeholders import PLACEHOLDER
+from config.metrics import Analysis, HistogramMetric, Metric, RatioMetric
+from config.placeholders import quoted, resolve
 from config.status import Revision
 
 
@@ -16,13 +15,6 @@ Role = Literal["candidate", "stable"]
 ROLES: tuple[Role, ...] = ("candidate", "stable")
 MARK = "crossfade_query"
 """The label by which the answers of joined queries are told apart."""
-
-_STRING = r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`'
-_TOKEN = re.compile(
-    rf"(?P<regex>[=!]~(?:\s|#[^\n]*)*)?(?P<string>{_STRING})|(?P<comment>#[^\n]*)|{PLACEHOLDER.pattern}"
-)
-_REGEX_MEANING = re.compile(r"([\\.+*?()\[\]{}^$|])")
-_WORD = re.compile(r"[0-9A-Za-z_:]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +70,6 @@ def origin(query_id: str) -> Origin:
     return Origin(metric, about, part, f"{metric}/{role}/{fingerprint}")
 
 
-def resolve(expression: str, values: Mapping[str, str]) -> str:
-    """Fill in the placeholders and take the comments out.
-
-    In a string a value cannot end the string, and in a regular expression (`=~`,
-    `!~`) it stands for itself. Elsewhere only a single word can stand: any other
-    value is not filled in, and Prometheus refuses the braces.
-    """
-
-    def filled(found: re.Match[str]) -> str:
-        if found["string"] is not None:
-            regex = found["regex"] or ""
-            return regex + _filled_string(found["string"], values, is_regex=bool(regex))
-        if found["comment"] is not None:
-            return ""
-        value = values[found[4]]
-        return value if _WORD.fullmatch(value) else found[0]
-
-    return _TOKEN.sub(filled, expression)
-
-
 def queries_for(analysis: Analysis, subject: Subject) -> tuple[Query, ...]:
     """Give all queries of one evaluation: every metric, for both versions."""
     return tuple(_queries_for(analysis, subject))
@@ -106,7 +78,7 @@ def queries_for(analysis: Analysis, subject: Subject) -> tuple[Query, ...]:
 def join(queries: Sequence[Query]) -> str:
     """Make one expression of several; each series of the answer is marked with its query's id."""
     return "\nor\n".join(
-        f'label_replace((\n{query.expression}\n), "{MARK}", {_quoted(query.id)}, "", "")' for query in queries
+        f'label_replace((\n{query.expression}\n), "{MARK}", {quoted(query.id)}, "", "")' for query in queries
     )
 
 
@@ -131,23 +103,3 @@ def _fingerprint(metric: Metric, values: Mapping[str, str]) -> str:
     """Tell questions apart; one that only asks about a longer window is the same."""
     asked = "\n".join(resolve(each, {**values, "window": ""}) for each in _parts(metric).values())
     return hashlib.sha256(asked.encode()).hexdigest()[:8]
-
-
-def _filled_string(string: str, values: Mapping[str, str], *, is_regex: bool) -> str:
-    quote = string[0]
-
-    def meant(found: re.Match[str]) -> str:
-        value = values[found[1]]
-        return _REGEX_MEANING.sub(r"\\\1", value) if is_regex else value
-
-    if quote == "`":  # takes no escapes: written with the other quotes
-        return _quoted(PLACEHOLDER.sub(meant, string[1:-1])) if PLACEHOLDER.search(string) else string
-    return PLACEHOLDER.sub(lambda found: _escaped(meant(found), quote), string)
-
-
-def _quoted(text: str) -> str:
-    return f'"{_escaped(text, chr(34))}"'
-
-
-def _escaped(value: str, quote: str) -> str:
-    return value.replace("\\", "\\\\").replace(quote, f"\\{quote}").replace("\n", "\\n")

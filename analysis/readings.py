@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from analysis.counters import Baseline, Counters, Labels, NoCounterError, Series, bucket_of
 from analysis.queries import ROLES, Query, Role, origin
 from analysis.samples import Answer, Failure
-from config.canary import Analysis, HistogramMetric, Metric, QueryMetric, RatioMetric
+from config.metrics import Analysis, HistogramMetric, Metric, QueryMetric, RatioMetric
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,21 @@ class Counts:
     bad: int
     note: str = ""
     """Why there is nothing to count, for people."""
+    series: bool = True
+    """There is something that could count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Requests answered since the last evaluation, by how long they took."""
+
+    requests: int
+    slower: tuple[tuple[float, int], ...] = ()
+    """Every bucket bound that all pods have, in seconds, ascending, with how many requests took longer."""
+    note: str = ""
+    """Why there is nothing to count, for people."""
+    series: bool = True
+    """There is something that could count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +49,7 @@ class NoData:
     reason: str
 
 
-Reading = Counts | Number | NoData | Failure
+Reading = Counts | Latencies | Number | NoData | Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,30 +175,33 @@ def _ratio(added: _Added) -> Counts | NoData:
     bad, requests = added.total("bad"), added.total("total")
     if bad > requests:
         return NoData(f"{bad} bad requests of {requests} cannot be: does ratio.total count the bad ones too?")
-    return Counts(requests, bad, added.note)
+    return Counts(requests, bad, added.note, any(series.part == "total" for series in added.series))
 
 
-def _histogram(metric: HistogramMetric, added: _Added) -> Counts | NoData:
-    wanted = metric.max.seconds
-    bounds: dict[Labels, list[float]] = {}
-    requests = slow = 0
+def _histogram(metric: HistogramMetric, added: _Added) -> Latencies | NoData:
+    wanted = metric.max.seconds if metric.max else None
+    histograms: dict[Labels, list[float]] = {}
+    bands: dict[float, int] = {}
     for series, band in added.series.items():
         histogram, bound = bucket_of(series.labels)
-        bounds.setdefault(histogram, []).append(bound)
-        requests += band
-        slow += band if bound > wanted else 0
-    problems = (_odd(found, wanted) for found in bounds.values())
-    problem = next(filter(None, problems), "")
-    return NoData(problem) if problem else Counts(requests, slow, added.note)
+        histograms.setdefault(histogram, []).append(bound)
+        bands[bound] = bands.get(bound, 0) + band
+    if problem := next(filter(None, (_odd(bounds, wanted) for bounds in histograms.values())), ""):
+        return NoData(problem)
+    shared = set(bands).intersection(*histograms.values()) - {math.inf}
+    slower = tuple(
+        (bound, sum(band for above, band in bands.items() if above > bound)) for bound in sorted(shared)
+    )
+    return Latencies(sum(bands.values()), slower, added.note, bool(added.series))
 
 
-def _odd(bounds: Sequence[float], wanted: float) -> str:
+def _odd(bounds: Sequence[float], wanted: float | None) -> str:
     """Say why the slow requests of a histogram with these bounds cannot be counted; empty if they can."""
     if len(set(bounds)) < len(bounds):
         return "the same bucket bound twice in one histogram"
     if math.inf not in bounds:
         return 'the bucket le="+Inf" is missing: histogram.buckets wants all buckets'
-    if wanted not in bounds:
+    if wanted is not None and wanted not in bounds:
         finite = ", ".join(f"{bound:g}" for bound in sorted(bounds) if bound < math.inf)
         return f"{wanted:g} is not a bucket bound; bounds: {finite}"
     return ""

@@ -1,5 +1,7 @@
 """Prometheus' answers as values; what is missing or odd is named, never guessed."""
 
+import datetime as dt
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -22,9 +24,23 @@ class Failure:
     """The query could not be answered; `reason` is for people."""
 
     reason: str
+    refused: bool = False
+    """The query itself is at fault: asking again does not help."""
 
 
 Answer = tuple[Sample, ...] | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """All series of a query at one instant of the past."""
+
+    at: dt.datetime
+    samples: tuple[Sample, ...]
+
+
+History = tuple[Moment, ...] | Failure
+"""Ascending, evenly spaced; an instant without series is a moment without samples."""
 
 
 class UnreadableError(ValueError):
@@ -40,19 +56,42 @@ def read_result(result: object) -> tuple[Sample, ...]:
 
     Raises:
         NoNumberError: a native histogram.
-        UnreadableError: this is no answer of Prometheus'.
+        UnreadableError: this is no answer of Prometheus', or a series came twice.
 
     """
     match result:
         case [int() | float(), str()]:
             return (Sample({}, _number(result)),)
         case [*items]:
-            return tuple(_series(item) for item in items)
+            return _distinct([_series(item) for item in items])
         case _:
             raise UnreadableError(f"no series: {_shown(result)}")
 
 
-def split(samples: Iterable[Sample], ids: Iterable[str]) -> dict[str, Answer]:
+def read_matrix(result: object) -> dict[int, tuple[Sample, ...]]:
+    """Read the `result` of a range query: samples by their instant, in milliseconds since 1970.
+
+    Raises:
+        NoNumberError: a native histogram.
+        UnreadableError: this is no answer of Prometheus', or a series came twice.
+
+    """
+    if not isinstance(result, list):
+        raise UnreadableError(f"no series: {_shown(result)}")
+    found: dict[int, list[Sample]] = {}
+    for item in result:
+        match item:
+            case {"metric": dict(), "histograms": _}:
+                raise NoNumberError("it gives a native histogram; one number per series is needed")
+            case {"metric": dict(labels), "values": [*pairs]}:
+                for pair in pairs:
+                    found.setdefault(_instant(pair), []).append(_series({"metric": labels, "value": pair}))
+            case _:
+                raise UnreadableError(f"no series: {_shown(item)}")
+    return {at: _distinct(samples) for at, samples in found.items()}
+
+
+def split(samples: Iterable[Sample], ids: Iterable[str]) -> dict[str, tuple[Sample, ...]]:
     """Give each of the joined queries its series back, without the mark; no series is an answer too.
 
     Raises:
@@ -70,6 +109,16 @@ def split(samples: Iterable[Sample], ids: Iterable[str]) -> dict[str, Answer]:
             raise UnreadableError(f"the same series twice: {_shown(labels)}")
         owner[identity] = Sample(labels, sample.value)
     return {query_id: tuple(series.values()) for query_id, series in found.items()}
+
+
+def _distinct(samples: list[Sample]) -> tuple[Sample, ...]:
+    seen: set[frozenset[tuple[str, str]]] = set()
+    for sample in samples:
+        identity = frozenset(sample.labels.items())
+        if identity in seen:
+            raise UnreadableError(f"the same series twice: {_shown(dict(sample.labels))}")
+        seen.add(identity)
+    return tuple(samples)
 
 
 def _series(item: object) -> Sample:
@@ -91,6 +140,14 @@ def _number(pair: object) -> float:
                 return float(text)
             except ValueError as error:
                 raise UnreadableError(f"no number: {_shown(text)}") from error
+        case _:
+            raise UnreadableError(f"no time and value: {_shown(pair)}")
+
+
+def _instant(pair: object) -> int:
+    match pair:
+        case [int() | float() as at, str()] if math.isfinite(at):
+            return round(at * 1000)
         case _:
             raise UnreadableError(f"no time and value: {_shown(pair)}")
 

@@ -65,7 +65,8 @@ def _advancing(found: Advancing) -> Iterator[str]:
 
 def _detections(found: list[Detection]) -> Iterator[str]:
     yield "\n## From the first failed request to weight 0\n"
-    yield "As a multiple of the floor: one scrape, one evaluation and one patch.\n"
+    yield "As a multiple of the floor: one scrape, one evaluation and one patch."
+    yield "One failed request proves nothing: where few requests fail, the time goes into waiting for more.\n"
     yield "| weight | errors | failed requests | times the floor |"
     yield "|---|---|---|---|"
     for each in found:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from config.crd import definition
+from config.crd import definitions
 from releases import wait_for
 from sandbox.apiserver.testing import ApiServer
 from sandbox.cluster import CRDS
@@ -31,7 +31,7 @@ class Fleet:
 
     def install(self) -> None:
         """Create what a controller needs in order to start."""
-        for document in (definition(), *yaml.safe_load_all(CRDS.read_text())):
+        for document in (*definitions(), *yaml.safe_load_all(CRDS.read_text())):
             self._create("apis/apiextensions.k8s.io/v1/customresourcedefinitions", document)
         for name in (NAMESPACE, GLOO):
             self._create("api/v1/namespaces", {"metadata": {"name": name}})

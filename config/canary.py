@@ -11,11 +11,12 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, StrictInt, Tag, model_validator
 from pydantic.alias_generators import to_camel
 
-from config.expressions import CounterExpression, Expression
-from config.model import Approval, Model, Number, cel
+from config.metrics import Analysis, HistogramMetric, Metric, QueryMetric, RatioMetric
+from config.model import Approval, Model, cel
 from config.names import Label, LabelKey, Name, Token
+from config.placeholders import WITH_UPSTREAMS, placeholders_in
 from config.problems import FieldError
-from config.quantities import Duration, Share, Weight, format_duration
+from config.quantities import Duration, Weight
 
 
 GROUP = "crossfade.dev"
@@ -205,117 +206,6 @@ class Baking(Model):
     """Keep judging at 100% for this long before stable goes."""
 
 
-class Ratio(Model):
-    """Two counters; expressions that give raw counters, one series per pod, no rate()."""
-
-    bad: CounterExpression
-    """Counts the bad requests."""
-    total: CounterExpression
-    """Counts all requests, the bad ones included."""
-
-
-class Histogram(Model):
-    """The raw `_bucket` counters of a histogram, with their `le` label, no rate()."""
-
-    buckets: CounterExpression
-    """All buckets, `le="+Inf"` included."""
-
-
-class LatencyLimit(Model):
-    """At least `quantile` of the requests take at most `seconds` (a bucket bound)."""
-
-    quantile: Number = Field(gt=0, lt=1)
-    """0.99 for 99 of 100 requests."""
-    seconds: Number = Field(gt=0)
-    """One of the histogram's bucket bounds."""
-
-
-class _Metric(Model):
-    name: Label
-    """How the metric is called in status and messages."""
-    failure_limit: StrictInt = Field(default=3, ge=1, le=100)
-    """How many failures in a row roll back."""
-
-
-class RatioMetric(_Metric):
-    """Bad requests among all requests."""
-
-    ratio: Ratio
-    max: Share
-    """The largest share of bad requests that is acceptable."""
-
-
-class HistogramMetric(_Metric):
-    """Slow requests among all requests."""
-
-    histogram: Histogram
-    max: LatencyLimit
-    """The slowest that is acceptable."""
-
-
-class QueryMetric(_Metric):
-    """Any PromQL expression that gives one number."""
-
-    query: Expression
-    """The expression; no series is no data, several series are an error."""
-    max: Number | None = None
-    """The largest value that is acceptable."""
-    min: Number | None = None
-    """The smallest value that is acceptable."""
-
-    @model_validator(mode="after")
-    def _bounded(self) -> Self:
-        if self.max is None and self.min is None:
-            raise ValueError("say max, min or both; without a bound the query decides nothing")
-        if self.max is not None and self.min is not None and self.min > self.max:
-            raise FieldError(f"found {self.min:g}, which is above max {self.max:g}", "min")
-        return self
-
-
-def _kind_of_metric(value: object) -> str | None:
-    kinds = ("ratio", "histogram", "query")
-    given = [kind for kind in kinds if (kind in value if isinstance(value, dict) else hasattr(value, kind))]
-    return f"#{given[0]}" if len(given) == 1 else None
-
-
-Metric = Annotated[
-    Annotated[RatioMetric, Tag("#ratio")]
-    | Annotated[HistogramMetric, Tag("#histogram")]
-    | Annotated[QueryMetric, Tag("#query")],
-    Discriminator(
-        _kind_of_metric,
-        custom_error_type="metric_kind",
-        custom_error_message="a metric has exactly one of ratio, histogram and query",
-    ),
-]
-
-
-class Analysis(Model):
-    """What is measured, and when it is bad enough to go back."""
-
-    interval: Duration = dt.timedelta(seconds=10)
-    """How often evidence is weighed; at least 1s."""
-    min_requests: StrictInt = Field(default=100, ge=1)
-    """Requests that the candidate must have answered before a ratio or a histogram may pass."""
-    metrics: tuple[Metric, ...] = Field(
-        min_length=1,
-        max_length=32,
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-    )
-    """Any of them can send the candidate back; all of them must pass before its weight rises."""
-
-    @model_validator(mode="after")
-    def _sensible(self) -> Self:
-        if self.interval < dt.timedelta(seconds=1):
-            raise FieldError(f"found {format_duration(self.interval)}; must be at least 1s", "interval")
-        names = [metric.name for metric in self.metrics]
-        for at, name in enumerate(names):
-            if name in names[:at]:
-                message = f"found {name!r}, which metrics[{names.index(name)}] is called already"
-                raise FieldError(message, "metrics", at, "name")
-        return self
-
-
 class Promotion(Model):
     """What becomes of the old version once the new one serves."""
 
@@ -336,6 +226,13 @@ class Rollback(Model):
 
 class CanarySpec(Model):
     """One application, and how its new versions are released."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            "!self.analysis.metrics.exists(metric, has(metric.preset) && metric.preset.startsWith('envoy-'))",
+            "Envoy has no statistics per subset; use http-errors and http-latency, which ask the application",
+        )
+    )
 
     workload: Workload
     upstream: UpstreamRef
@@ -363,11 +260,35 @@ class CanarySpec(Model):
                 raise FieldError(f"{route.namespace}/{route.name} is named twice", "routes", at)
         return self
 
+    @model_validator(mode="after")
+    def _separable(self) -> Self:
+        """Refuse what Envoy counts, as long as one Upstream with subsets is the only way."""
+        for at, metric in enumerate(self.analysis.metrics):
+            text, instead = _expressions(metric)
+            if not WITH_UPSTREAMS.isdisjoint(placeholders_in(text)):
+                message = (
+                    "Envoy has no statistics per subset, and would count both versions as one "
+                    f"(destinations: Subsets); use {instead}"
+                )
+                raise FieldError(message, "analysis", "metrics", at, "preset")
+        return self
+
     def ladder(self) -> tuple[Step, ...]:
         """Give the steps of the shifting phase, or the one step to 100 where there is none."""
         if self.shifting is None:
             return (Step(weight=100, interval=dt.timedelta(0)),)
         return self.shifting.ladder()
+
+
+def _expressions(metric: Metric) -> tuple[str, str]:
+    """Give all that a metric asks, and what could be asked instead of Envoy."""
+    match metric:
+        case RatioMetric(ratio=ratio):
+            return f"{ratio.bad}\n{ratio.total}", "http-errors, which asks the application"
+        case HistogramMetric(histogram=histogram):
+            return histogram.buckets, "http-latency, which asks the application"
+        case QueryMetric(query=query):
+            return query, "metrics of the application"
 
 
 class Metadata(BaseModel):

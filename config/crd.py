@@ -1,4 +1,4 @@
-"""The custom resource definition, made from the models: one truth.
+"""The custom resource definitions, made from the models: one truth.
 
 pydantic speaks JSON Schema 2020; an API server wants its own, structural kind:
 nothing behind references, no union with types in it. What it cannot express is
@@ -6,7 +6,7 @@ left open here and refused by `config.load`.
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -14,8 +14,10 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from config.canary import GROUP, KIND, PLURAL, VERSION, CanarySpec
+from config.measures import MetricTemplateSpec
 from config.quantities import format_duration
 from config.status import Status
+from config.templates import TEMPLATE_KIND, TEMPLATE_PLURAL
 
 
 Schema = dict[str, Any]
@@ -30,7 +32,9 @@ _CAREFUL = (  # in the order in which they are written
     "format",
     "pattern",
     "minimum",
+    "exclusiveMinimum",
     "maximum",
+    "exclusiveMaximum",
     "minLength",
     "maxLength",
     "minItems",
@@ -57,56 +61,87 @@ _COLUMNS = (
     ("Reason", "string", ".status.reason", 0),
     ("Age", "date", ".metadata.creationTimestamp", 0),
 )
+_TEMPLATE_COLUMNS = (
+    ("Tolerate", "number", ".spec.tolerate", 0),
+    ("Dry-Run", "boolean", ".spec.dryRun", 0),
+    ("Age", "date", ".metadata.creationTimestamp", 0),
+)
+
+
+def definitions() -> tuple[Schema, ...]:
+    """Give both CustomResourceDefinitions; the controller wants both."""
+    return definition(), template_definition()
 
 
 def definition() -> Schema:
-    """Give the CustomResourceDefinition (apiextensions.k8s.io/v1) as a document."""
+    """Give the CustomResourceDefinition (apiextensions.k8s.io/v1) of the Canary as a document."""
+    spec = CanarySpec.model_json_schema(schema_generator=_Defaults)
+    status = TypeAdapter(Status).json_schema(mode="serialization")
     version = {
-        "name": VERSION,
-        "served": True,
-        "storage": True,
-        "additionalPrinterColumns": [
-            {"name": name, "type": kind, "jsonPath": path, **({"priority": priority} if priority else {})}
-            for name, kind, path, priority in _COLUMNS
-        ],
+        "additionalPrinterColumns": _columns(_COLUMNS),
         "subresources": {"status": {}},
-        "schema": {"openAPIV3Schema": _object()},
+        "schema": _schema(
+            "How the new versions of one application are released behind Gloo.",
+            spec=_Structural(spec.get("$defs", {}), _CAREFUL).of(spec),
+            status=_Structural(status.get("$defs", {}), _PERMISSIVE).of(status),
+        ),
     }
-    names = {
-        "kind": KIND,
-        "listKind": f"{KIND}List",
-        "plural": PLURAL,
-        "singular": KIND.lower(),
-        "shortNames": ["cn"],
-        "categories": ["all"],
+    return _definition(KIND, PLURAL, {"shortNames": ["cn"], "categories": ["all"]}, version)
+
+
+def template_definition() -> Schema:
+    """Give the CustomResourceDefinition of the MetricTemplate as a document."""
+    spec = TypeAdapter(MetricTemplateSpec).json_schema(schema_generator=_Defaults)
+    version = {
+        "additionalPrinterColumns": _columns(_TEMPLATE_COLUMNS),
+        "schema": _schema(
+            "A metric that the Canaries of its namespace refer to by `templateRef`.",
+            spec=_Structural(spec.get("$defs", {}), _CAREFUL).of(spec),
+        ),
     }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
-        "spec": {"group": GROUP, "names": names, "scope": "Namespaced", "versions": [version]},
-    }
+    return _definition(TEMPLATE_KIND, TEMPLATE_PLURAL, {"shortNames": ["mt"]}, version)
 
 
 def as_yaml() -> str:
-    """Give the definition as YAML, the same text every time."""
-    return yaml.dump(definition(), Dumper=_WithoutAnchors, sort_keys=False, width=110)
+    """Give the definitions as YAML, the same text every time."""
+    return yaml.dump_all(definitions(), Dumper=_WithoutAnchors, sort_keys=False, width=110)
 
 
-def _object() -> Schema:
-    spec = CanarySpec.model_json_schema(schema_generator=_Defaults)
-    status = TypeAdapter(Status).json_schema(mode="serialization")
+def _definition(kind: str, plural: str, names: Schema, version: Schema) -> Schema:
+    called = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower(), **names}
     return {
-        "type": "object",
-        "description": "How the new versions of one application are released behind Gloo.",
-        "required": ["spec"],
-        "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            "metadata": {"type": "object"},
-            "spec": _Structural(spec.get("$defs", {}), _CAREFUL).of(spec),
-            "status": _Structural(status.get("$defs", {}), _PERMISSIVE).of(status),
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "names": called,
+            "scope": "Namespaced",
+            "versions": [{"name": VERSION, "served": True, "storage": True, **version}],
         },
+    }
+
+
+def _columns(columns: Sequence[tuple[str, str, str, int]]) -> list[Schema]:
+    return [
+        {"name": name, "type": kind, "jsonPath": path, **({"priority": priority} if priority else {})}
+        for name, kind, path, priority in columns
+    ]
+
+
+def _schema(description: str, **parts: Schema) -> Schema:
+    return {
+        "openAPIV3Schema": {
+            "type": "object",
+            "description": description,
+            "required": ["spec"],
+            "properties": {
+                "apiVersion": {"type": "string"},
+                "kind": {"type": "string"},
+                "metadata": {"type": "object"},
+                **parts,
+            },
+        }
     }
 
 
@@ -136,13 +171,17 @@ class _Structural:
         if "oneOf" in node:
             union = _united([self.of(branch) for branch in node["oneOf"]])
             return union | ({"description": _line(node["description"])} if "description" in node else {})
-        schema = {key: node[key] for key in self._kept if key in node}
+        schema = {key: value for key, value in _bounded(node).items() if key in self._kept}
+        schema = {key: schema[key] for key in self._kept if key in schema}
         if "description" in schema:
             schema["description"] = _line(schema["description"])
         if not isinstance(schema.get("default"), str | int | float | bool):
             schema.pop("default", None)  # an absent object or list has a meaning of its own
         if "const" in node and "enum" in self._kept:
             schema["enum"] = [node["const"]]
+        if not {"type", "x-kubernetes-int-or-string", _OPEN} & schema.keys():
+            schema.pop("default", None)
+            schema[_OPEN] = True
         return schema | self._inside(node)
 
     def _inside(self, node: Schema) -> Schema:
@@ -171,31 +210,80 @@ class _Structural:
         return node
 
 
+def _bounded(node: Schema) -> Schema:
+    """Write open bounds the way OpenAPI 3.0 has them: the number, and that it is excluded."""
+    written = dict(node)
+    for bound, excluded in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        if excluded in node:
+            written |= {bound: node[excluded], excluded: True}
+    return written
+
+
 def _united(branches: Sequence[Schema]) -> Schema:
     """Join the branches of a union: objects field by field, everything else is left open."""
     if any(branch.get("type") != "object" for branch in branches):
-        return {**_described(branches), _OPEN: True}
+        return _joined(branches, _described(branches))
     fields: dict[str, list[Schema]] = {}
     for branch in branches:
         for name, field in branch["properties"].items():
             fields.setdefault(name, []).append(field)
-    telling = [name for branch in branches for name in branch["required"] if len(fields[name]) == 1]
-    given = ", ".join(f"has(self.{name})" for name in telling)
+    needed = [name for name in fields if all(name in branch["required"] for branch in branches)]
     return {
         "type": "object",
         **_described(branches),
-        "required": [name for name in fields if all(name in branch["required"] for branch in branches)],
-        _RULES: [
-            {
-                "rule": f"[{given}].exists_one(given, given)",
-                "message": f"exactly one of {', '.join(telling)} is needed",
-            }
-        ],
+        **({"required": needed} if needed else {}),
+        _RULES: list(_rules(branches, fields)),
         "properties": {
-            name: same[0] if all(field == same[0] for field in same) else _united(same)
+            name: same[0] if len(same) == len(branches) and _alike(same) else _joined(same, _described(same))
             for name, same in fields.items()
         },
     }
+
+
+def _rules(branches: Sequence[Schema], fields: Mapping[str, Sequence[Schema]]) -> Iterator[dict[str, str]]:
+    """Tell the branches apart by a field that only one of them has, and needs; say what goes with which."""
+    telling = [next(name for name in branch["required"] if len(fields[name]) == 1) for branch in branches]
+    given = ", ".join(f"has(self.{name})" for name in telling)
+    message = f"exactly one of {', '.join(telling)} is needed"
+    yield {"rule": f"[{given}].exists_one(given, given)", "message": message}
+    for name in fields:
+        if name in telling:
+            continue
+        having, needing = (
+            [tell for tell, branch in zip(telling, branches, strict=True) if name in branch[part]]
+            for part in ("properties", "required")
+        )
+        if len(having) < len(branches):
+            yield {
+                "rule": f"!has(self.{name}) || {_any(having)}",
+                "message": f"{name} goes with {_or(having)}",
+            }
+        if 0 < len(needing) < len(branches):
+            yield {
+                "rule": f"!({_any(needing)}) || has(self.{name})",
+                "message": f"{name} is needed with {_or(needing)}",
+            }
+
+
+def _any(names: Sequence[str]) -> str:
+    return " || ".join(f"has(self.{name})" for name in names)
+
+
+def _or(names: Sequence[str]) -> str:
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _alike(fields: Sequence[Schema]) -> bool:
+    return all(field == fields[0] for field in fields)
+
+
+def _joined(fields: Sequence[Schema], described: Schema) -> Schema:
+    """Give what holds for all; without a default, which would be stored with the others as well."""
+    bare = [
+        {key: value for key, value in field.items() if key not in ("description", "default")}
+        for field in fields
+    ]
+    return described | (bare[0] if _alike(bare) else {_OPEN: True})
 
 
 def _described(branches: Sequence[Schema]) -> Schema:

@@ -8,10 +8,13 @@ import difflib
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from config.placeholders import PLACEHOLDER, PLACEHOLDERS, TELLING_APART, placeholders_in
 
+
+OPEN_NAMES = "open_names"
+"""In the context of a validation: True accepts any name, as templates have variables of their own."""
 
 _RATES = ("rate", "irate", "increase", "delta", "idelta", "histogram_quantile")
 _SUMS = ("sum", "avg", "min", "max", "count", "group", "topk", "bottomk", "quantile", "stddev", "stdvar")
@@ -20,18 +23,18 @@ _RATE = re.compile(rf"(?<![\w:])({'|'.join(_RATES)})\s*\(")
 _SUM = re.compile(rf"(?<![\w:])({'|'.join(_SUMS)})\s*(?:\(|by\b|without\b)")
 
 
-def check_expression(text: str) -> str:
-    """Accept an expression whose placeholders are all known.
+def check_expression(text: str, *, open_names: bool = False) -> str:
+    """Accept an expression whose placeholders are all known, or at least could be variables.
 
     Raises:
         ValueError: an unknown placeholder, or braces that belong to none.
 
     """
     for name in placeholders_in(text):
-        if name not in PLACEHOLDERS:
+        if name not in PLACEHOLDERS and not (open_names and name.isidentifier()):
             near = difflib.get_close_matches(name, PLACEHOLDERS, n=1)
             hint = f"did you mean {{{{ {near[0]} }}}}? " if near else ""
-            allowed = ", ".join(sorted(PLACEHOLDERS))
+            allowed = f"{', '.join(sorted(PLACEHOLDERS))}, and what templateVariables names"
             raise ValueError(f"unknown placeholder {{{{ {name} }}}}; {hint}allowed: {allowed}")
     rest = PLACEHOLDER.sub("", text)
     if "{{" in rest or "}}" in rest:
@@ -65,5 +68,9 @@ def check_counter(text: str) -> str:
     return text
 
 
-Expression = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(check_expression)]
+def _checked(text: str, info: ValidationInfo) -> str:
+    return check_expression(text, open_names=bool((info.context or {}).get(OPEN_NAMES)))
+
+
+Expression = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_checked)]
 CounterExpression = Annotated[Expression, AfterValidator(check_counter)]

@@ -5,7 +5,8 @@ Text comes from anybody: size, depth and aliases are bounded, tags are refused.
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, TypeGuard, TypeVar
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -14,8 +15,11 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from config.canary import GROUP, KIND, Canary, CanarySpec
+from config.expressions import OPEN_NAMES
 from config.model import Model
 from config.problems import Fault, Location, Problem, SpecError, faults, path_of
+from config.templates import TEMPLATE_KIND, MetricTemplate
+from config.written import TEMPLATES
 
 
 MAX_BYTES = 1024 * 1024
@@ -25,49 +29,100 @@ MAX_NODES = 100_000
 M = TypeVar("M", bound=Model)
 
 
-def load_spec(spec: object) -> CanarySpec:
+Templates = Mapping[tuple[str, str], Mapping[str, Any]]
+"""The specs of MetricTemplates by (namespace, name), not yet validated."""
+
+
+def load_spec(spec: object, templates: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> CanarySpec:
     """Validate the `spec` of a Canary as the API server hands it out.
+
+    Presets, templates and variables are written out in what comes back: dumped
+    and loaded again, it needs no templates.
+
+    Args:
+        spec: As stored.
+        templates: The specs of the MetricTemplates of the same namespace by name.
 
     Raises:
         SpecError: with paths that begin at `spec`.
 
     """
-    return _validated(CanarySpec, spec, ("spec",), None)
+    return _validated(CanarySpec, spec, ("spec",), None, {TEMPLATES: templates})
 
 
-def load_canaries(text: str) -> tuple[Canary, ...]:
+def load_canaries(text: str, templates: Templates = MappingProxyType({})) -> tuple[Canary, ...]:
     """Read the Canaries of a YAML text of any number of documents; other objects are passed over.
+
+    Args:
+        text: The documents; MetricTemplates among them are known to the Canaries.
+        templates: MetricTemplates from elsewhere, as `templates_in` gives them.
 
     Raises:
         SpecError: everything wrong in any of them, with line and column.
 
     """
+    known = {**templates, **templates_in(text)}
     canaries: list[Canary] = []
     problems: list[Problem] = []
     for document in _documents(text):
         if not _is_ours(document):
             continue
         try:
-            canaries.append(_validated(Canary, _Plain().of(document, ()), (), document))
+            loaded = _loaded(document, known)
         except SpecError as error:
             problems += error.errors
         except _NotPlainError as error:
             problems.append(_placed(error.fault, document))
+        else:
+            canaries += [loaded] if isinstance(loaded, Canary) else []
     if problems:
         raise SpecError(problems)
     return tuple(canaries)
 
 
-def _validated(model: type[M], value: object, prefix: Location, marked: object) -> M:
+def templates_in(text: str) -> Templates:
+    """Find the MetricTemplates of a YAML text, sound or broken; they are validated where they are used.
+
+    Raises:
+        SpecError: this is not YAML.
+
+    """
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for document in _documents(text):
+        if not _is_ours(document) or document.get("kind") != TEMPLATE_KIND:
+            continue
+        try:
+            plain = _Plain().of(document, ())
+        except _NotPlainError:
+            continue
+        metadata, spec = plain.get("metadata"), plain.get("spec")
+        if isinstance(metadata, dict) and isinstance(spec, dict):
+            found[str(metadata.get("namespace", "default")), str(metadata.get("name"))] = spec
+    return found
+
+
+def _loaded(document: Mapping[str, Any], known: Templates) -> Canary | MetricTemplate:
+    plain = _Plain().of(document, ())
+    if plain.get("kind") == TEMPLATE_KIND:
+        return _validated(MetricTemplate, plain, (), document, {OPEN_NAMES: True})
+    metadata = plain.get("metadata")
+    namespace = metadata.get("namespace", "default") if isinstance(metadata, dict) else ""
+    beside = {name: spec for (where, name), spec in known.items() if where == namespace}
+    return _validated(Canary, plain, (), document, {TEMPLATES: beside})
+
+
+def _validated(
+    model: type[M], value: object, prefix: Location, marked: object, context: Mapping[str, object]
+) -> M:
     try:
-        return model.model_validate(value)
+        return model.model_validate(value, context=context)
     except ValidationError as error:
         found = faults(error, model, value)
         problems = [_placed(Fault((*prefix, *fault.at), fault.message), marked) for fault in found]
         raise SpecError(sorted(problems, key=lambda it: (it.line or 0, it.column or 0))) from None
 
 
-def _is_ours(document: object) -> bool:
+def _is_ours(document: object) -> TypeGuard[Mapping[str, Any]]:
     if not isinstance(document, Mapping):
         return False
     version = document.get("apiVersion")

@@ -8,6 +8,7 @@ from pydantic import Field
 _NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 _LABEL = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 _LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _TOKEN = r"^[!-~]+$"  # noqa: S105  # no secret: the characters that HTTP allows in a header's name
 
 PATTERNS_IN_WORDS = {
@@ -15,9 +16,13 @@ PATTERNS_IN_WORDS = {
     _LABEL: "a label has letters, digits, '-', '_' and '.', and begins and ends with a letter or digit",
     _LABEL_KEY: "a label's key looks like app or example.org/app",
     _TOKEN: "a name without spaces is needed",
+    _VARIABLE: "a variable has letters, digits and '_', and begins with no digit",
 }
 
 Name = Annotated[str, Field(min_length=1, max_length=253, pattern=_NAME)]
 Label = Annotated[str, Field(min_length=1, max_length=63, pattern=_LABEL)]
 LabelKey = Annotated[str, Field(min_length=1, max_length=317, pattern=_LABEL_KEY)]
+ShortName = Annotated[str, Field(min_length=1, max_length=63, pattern=_NAME)]
+"""One that is a label as well."""
+Variable = Annotated[str, Field(min_length=1, max_length=63, pattern=_VARIABLE)]
 Token = Annotated[str, Field(min_length=1, max_length=256, pattern=_TOKEN)]

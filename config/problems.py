@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, Tag, ValidationError
+from pydantic import BaseModel, Tag, ValidationError, WrapValidator
 from pydantic_core import ErrorDetails
 
 from config.names import PATTERNS_IN_WORDS
@@ -196,6 +196,9 @@ def _fields(annotation: Any, at: Location) -> list[str]:  # noqa: ANN401  # a ty
     """Follow pydantic's location through the types to the model that refused a field."""
     if get_origin(annotation) is Annotated:
         inner, *notes = get_args(annotation)
+        written = [note.json_schema_input_type for note in notes if isinstance(note, WrapValidator)]
+        if written:
+            return _fields(written[0], at)
         tags = [note.tag for note in notes if isinstance(note, Tag)]
         if tags:
             return _fields(inner, at[1:]) if at[:1] == tuple(tags) else []

@@ -47,6 +47,7 @@ class HeldReason(enum.StrEnum):
     BLIND = "Blind"
     TOO_FEW_REQUESTS = "TooFewRequests"
     OUT_OF_BOUNDS = "OutOfBounds"
+    SPLIT_MISMATCH = "SplitMismatch"
     DRIFT = "Drift"
     NOT_ACCEPTED = "NotAccepted"
     NOT_READY = "NotReady"
@@ -121,33 +122,100 @@ class Dispersion:
 
 
 @dataclass(frozen=True, slots=True)
-class MetricStatus:
-    """One metric at the current step.
+class Comparison:
+    """Candidate against stable since the rollout began, for one meaning of "bad"."""
 
-    Requests are counted in blocks of at least `minRequests`; a block passes or
-    fails as a whole, and a block that can no longer pass fails at once.
-    """
+    __pydantic_config__: ClassVar[ConfigDict] = _JSON
+
+    bound: float | None = None
+    """Bad is slower than this, in seconds; None: bad is what the ratio's own expression says."""
+    harm: tuple[float, ...] = ()
+    """Logarithms of the bets of the ratio test and of their reserve; empty: nothing compared yet."""
+    bad: int = 0
+    """Of the candidate's requests."""
+    stable_bad: int = 0
+    """Of stable's, while they were compared."""
+    dispersion: Dispersion = Dispersion()
+    """Of stable, before and during the rollout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tests:
+    """What the tests of a counted metric remember: small, and all that a restarted controller needs."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _JSON
+
+    version: int = 1
+    """Of this structure."""
+    comparisons: tuple[Comparison, ...] = ()
+    """One for a ratio; one per finite bucket bound, ascending, for a histogram."""
+    limit: tuple[float, ...] = ()
+    """Logarithms of the bets of the test against the limit and of their reserve."""
+    safe: tuple[float, ...] = ()
+    """Log-likelihood ratios of the test for safety at this step."""
+    requests: int = 0
+    """Of the candidate since the rollout began."""
+    stable_requests: int = 0
+    """Of stable, while they were compared."""
+    watched: float | None = None
+    """The bound that limit, safety and budget are about: the limit's, or one that stable exceeds at times."""
+    excess: float = 0.0
+    """The candidate's bad requests beyond stable's rate since the rollout began."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricStatus:
+    """One metric: what was found at the current step, and what its tests know since the rollout began."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _JSON
 
     name: str
     verdict: Verdict = Verdict.UNDECIDED
     message: str = ""
-    """What was found, in one clause: `5.1% bad, at most 1% allowed (6 of 118)`."""
+    """What was found, in one clause: `5.1% bad (6 of 118), stable 0.1%: odds 812:1, 200:1 roll back`."""
     value: float | None = None
     """Of the candidate: a share for ratio and histogram, the number itself for query."""
     stable_value: float | None = None
     limit: str = ""
-    """As people write it: `<= 1%`, `p99 <= 0.5s`, `0.2 .. 0.8`."""
+    """As people write it: `<= 1%, <= 1.5 x stable`, `p99 <= 0.5s, <= 1.5 x stable`, `0.2 .. 0.8`."""
+    odds: float | None = None
+    """The strongest evidence of harm among its tests, as odds to one; None: nothing was tested."""
     requests: int = 0
-    """Of the candidate, in the block that is being counted."""
+    """Of the candidate, settled, at this step."""
     bad: int = 0
     passes: int = 0
-    """Passed blocks or evaluations at this step."""
+    """Passed evaluations of a query at this step."""
     failures: int = 0
-    """Failed blocks or evaluations in a row."""
+    """Failed evaluations of a query in a row."""
+    dispersion: float | None = None
+    """How many times more unevenly than by chance stable's bad requests come; 1: by chance alone."""
     query: str = ""
     """As sent to Prometheus for the candidate."""
+    dry_run: bool = False
+    would_roll_back_at: dt.datetime | None = None
+    """When a metric that only reports would first have rolled back."""
+    tests: Tests | None = None
+    """Of a counted metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What all metrics of a rollout have in common."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _JSON
+
+    windows: int = 0
+    """How many were judged in this rollout."""
+    phase: Phase = Phase.PREPARING
+    weight: int = 0
+    """Where the last window was counted; at another place steps begin anew."""
+    candidate: int = 0
+    """Settled requests here, by version, of the metric that the split is checked by."""
+    stable: int = 0
+    seconds: float = 0.0
+    """How long these were counted."""
+    scrape: float | None = None
+    """Seconds between two scrapes, as measured before the rollout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +244,10 @@ class HistoryEntry:
     """Requests that the candidate answered while it was judged."""
     bad: int = 0
     """Of these, the bad ones of the metric that found most."""
+    excess: float = 0.0
+    """Of these, the ones beyond stable's rate."""
+    would_have: str = ""
+    """In a dry run: what it would have done instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +305,22 @@ class Status:
     next_evaluation_at: dt.datetime | None = None
     held: Held | None = None
     metrics: tuple[MetricStatus, ...] = ()
+    weighed: Weighed = Weighed()
+    surveyed_at: dt.datetime | None = None
+    """When it was found, before this rollout, that stable can be measured."""
+    blind_since: dt.datetime | None = None
+    """When the last evaluation that could measure was followed by one that could not."""
+    sighted_at: dt.datetime | None = None
+    """When one that could measure followed again: what is counted has to settle anew."""
+    would_have: str = ""
+    """In a dry run: what this rollout would have done, when and why."""
+    windows: tuple[dict[str, Any], ...] = ()
+    """The last ones, which may not be stored yet where `explain` finds them."""
     requests: int = 0
     """Requests that the candidate answered since testing began."""
     bad: int = 0
+    excess: float = 0.0
+    """Bad ones beyond stable's rate, of the metric that found most."""
     highest_weight: int = 0
     ready_when_raised: int = 0
     """Ready pods of the candidate when its weight was last raised."""

@@ -14,18 +14,29 @@ import structlog
 
 from analysis.prometheus import Prometheus
 from analysis.queries import Query
-from analysis.samples import Answer, Failure
+from analysis.samples import Answer, Failure, History
 from config.settings import Settings
 from controller.clock import SystemClock
 from controller.errors import EdgeError
 from controller.gloo.client import GlooRoutes
+from controller.kube.archive import KubeArchive
 from controller.kube.canaries import KubeCanaries, wanted_by
 from controller.kube.client import Cluster
 from controller.kube.events import KubeEvents
 from controller.kube.references import concerned
-from controller.kube.resources import CANARIES, DEPLOYMENTS, UPSTREAMS, VIRTUAL_SERVICES, Document, Resource
+from controller.kube.resources import (
+    CANARIES,
+    DEPLOYMENTS,
+    METRIC_TEMPLATES,
+    UPSTREAMS,
+    VIRTUAL_SERVICES,
+    Document,
+    Resource,
+)
+from controller.kube.templates import KubeTemplates
 from controller.kube.watch import Listener, Watched
 from controller.kube.workloads import KubeWorkloads
+from controller.measuring import Measuring
 from controller.ports import Clock, Evidence, Key
 from controller.reconcile import Reconciler
 from controller.schedule import Schedule
@@ -85,13 +96,17 @@ class Service:
         deployments = Watched(cluster, DEPLOYMENTS, settings.namespace)
         virtual_services = Watched(cluster, VIRTUAL_SERVICES)
         upstreams = Watched(cluster, UPSTREAMS)
-        self._watches = (deployments, virtual_services, upstreams)
+        templates = Watched(cluster, METRIC_TEMPLATES, settings.namespace)
+        self._watches = (deployments, virtual_services, upstreams, templates)
+        self._archive = KubeArchive(cluster)
         self._canaries = KubeCanaries(cluster, self._watch_canaries)
         self._reconciler = Reconciler(
             canaries=self._canaries,
             workloads=KubeWorkloads(cluster, deployments),
             routes=GlooRoutes(cluster, virtual_services, upstreams),
-            evidence=_evidence(settings, metrics, clock),
+            measuring=Measuring(_evidence(settings, metrics, clock), clock),
+            templates=KubeTemplates(templates),
+            archive=self._archive,
             events=KubeEvents(cluster, clock, instance=socket.gethostname()),
             clock=clock,
         )
@@ -142,6 +157,7 @@ class Service:
             return
         self._schedule.remove(key)
         self._reconciler.forget(key)
+        self._archive.forget(key)
         self._wake_all()  # what it claimed may be theirs now
 
     def _wake_all(self) -> None:
@@ -163,14 +179,24 @@ class _NoPrometheus:
         self._clock = clock
 
     def ask_now(self, queries: Sequence[Query]) -> tuple[dt.datetime, Mapping[str, Answer]]:
-        at = self._clock.now()
-        return at, self.ask(queries, at)
+        return self._clock.now(), _absent(queries)
 
     def ask(self, queries: Sequence[Query], at: dt.datetime) -> Mapping[str, Answer]:  # noqa: ARG002
-        return dict.fromkeys(
-            (query.id for query in queries),
-            Failure("no Prometheus is configured: set CROSSFADE_PROMETHEUS_URL"),
-        )
+        return _absent(queries)
+
+    def history(
+        self,
+        queries: Sequence[Query],
+        start: dt.datetime,  # noqa: ARG002
+        end: dt.datetime,  # noqa: ARG002
+        step: dt.timedelta,  # noqa: ARG002
+    ) -> Mapping[str, History]:
+        return _absent(queries)
+
+
+def _absent(queries: Sequence[Query]) -> dict[str, Failure]:
+    failure = Failure("no Prometheus is configured: set CROSSFADE_PROMETHEUS_URL")
+    return dict.fromkeys((query.id for query in queries), failure)
 
 
 def _evidence(settings: Settings, metrics: Metrics, clock: Clock) -> Evidence:
@@ -179,8 +205,16 @@ def _evidence(settings: Settings, metrics: Metrics, clock: Clock) -> Evidence:
             "prometheus.absent", detail="CROSSFADE_PROMETHEUS_URL is not set: every rollout will hold"
         )
         return _NoPrometheus(clock)
+    if settings.prometheus_insecure_skip_verify:
+        _log.warning(
+            "prometheus.unverified", detail="CROSSFADE_PROMETHEUS_INSECURE_SKIP_VERIFY: anybody may answer"
+        )
     return Prometheus(
-        settings.prometheus_url, settings.prometheus_timeout, clock.now, metrics.prometheus_request
+        settings.prometheus_url,
+        settings.prometheus_timeout,
+        clock.now,
+        metrics.prometheus_request,
+        settings.prometheus_access,
     )
 
 

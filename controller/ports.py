@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from analysis.queries import Query
-from analysis.samples import Answer
+from analysis.samples import Answer, History
 from config.canary import CanarySpec
 from config.status import Status
 from controller.report import Event
@@ -122,6 +122,28 @@ class Evidence(Protocol):
 
     def ask(self, queries: Sequence[Query], at: dt.datetime) -> Mapping[str, Answer]:
         """Evaluate all queries at this timestamp, in one request."""
+        ...
+
+    def history(
+        self, queries: Sequence[Query], start: dt.datetime, end: dt.datetime, step: dt.timedelta
+    ) -> Mapping[str, History]:
+        """Evaluate all queries at start, start + step, ... up to end."""
+        ...
+
+
+class Archive(Protocol):
+    """Where the windows of a rollout are kept for `explain`, beside the Canary; bounded in size."""
+
+    def save(self, canary: CanaryObject, status: Status) -> None:
+        """Store `status.windows` that are not stored yet; nothing is lost if it is called again."""
+        ...
+
+
+class Templates(Protocol):
+    """The MetricTemplates, read from a watch."""
+
+    def of(self, namespace: str) -> Mapping[str, Mapping[str, Any]]:
+        """Give the specs of all templates of a namespace by name; no request is made."""
         ...
 
 

@@ -7,31 +7,30 @@ next tick finds as a difference between intent and routes.
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import structlog
 
-from analysis.counters import Baseline
-from analysis.judge import judge
-from analysis.queries import Query, Subject, queries_for
-from analysis.readings import count
-from analysis.verdict import Judgement
 from config.canary import CanarySpec
 from config.load import load_spec
 from config.problems import SpecError
 from config.status import Held, HeldReason, Phase, Status, load_status
 from controller.claims import claimed_by
 from controller.errors import Conflict, EdgeError, Refused
+from controller.measuring import Measuring
 from controller.ports import (
     ANNOTATION,
     FINALIZER,
+    Archive,
     Canaries,
     CanaryObject,
     Clock,
     Events,
-    Evidence,
     Key,
     RouteObjects,
+    Templates,
     Workloads,
 )
 from controller.report import conditions, event
@@ -46,7 +45,8 @@ from controller.rollout.moves import (
     WriteRoutes,
 )
 from controller.rollout.observation import Command, Do, Observation
-from controller.rollout.situation import Decision
+from controller.rollout.phase import AT_REST
+from controller.rollout.situation import Ask, Decision
 
 
 ATTEMPTS = 3
@@ -54,8 +54,6 @@ ATTEMPTS = 3
 RETRY = dt.timedelta(seconds=2)
 LONG_RETRY = dt.timedelta(seconds=10)
 """When to look again after an edge failed: soon, then after twice the time, up to the longest."""
-LONGEST_WINDOW = dt.timedelta(minutes=5)
-"""Of `{{ window }}`, so that an old step does not dilute a new failure."""
 
 log = structlog.get_logger("reconcile")
 
@@ -67,13 +65,14 @@ class Reconciler:
     canaries: Canaries
     workloads: Workloads
     routes: RouteObjects
-    evidence: Evidence
+    measuring: Measuring
+    templates: Templates
+    archive: Archive
     events: Events
     clock: Clock
-    _baselines: dict[Key, tuple[dt.datetime, Baseline]] = field(default_factory=dict)
-    """Counters, and the evaluation that found them."""
-    _specs: dict[Key, tuple[int, CanarySpec | None, str]] = field(default_factory=dict)
-    """Generation, and what was read from it: a spec, or what is wrong with it."""
+    _specs: dict[Key, "_Written"] = field(default_factory=dict)
+    _stored: dict[Key, tuple[dict[str, Any], ...]] = field(default_factory=dict)
+    """The windows that the archive has, of those in the status."""
 
     def tick(self, key: Key) -> dt.datetime | None:
         """Bring one Canary one step further.
@@ -98,8 +97,9 @@ class Reconciler:
 
     def forget(self, key: Key) -> None:
         """Drop what is cached of a Canary that is gone."""
-        self._baselines.pop(key, None)
+        self.measuring.forget(key)
         self._specs.pop(key, None)
+        self._stored.pop(key, None)
 
     def _tick(self, canary: CanaryObject) -> dt.datetime | None:
         status = load_status(canary.status)
@@ -113,10 +113,18 @@ class Reconciler:
             self._stall(canary, status, str(error))
             return self.clock.now() + RETRY
         decision = decide(spec, status, seen)
-        if decision.ask:
-            judgement = self._weigh(canary.key, spec, status)
-            seen = replace(self._observe(canary, spec, status, problem), judgement=judgement)
-            decision = decide(spec, status, seen)
+        match decision.ask:
+            case Ask.SURVEY:
+                survey, status = self.measuring.survey(canary.key, spec, status)
+                seen = replace(self._observe(canary, spec, status, problem), survey=survey)
+                decision = decide(spec, status, seen)
+            case Ask.EVIDENCE:
+                status = self._without_stored(canary.key, status)
+                judgement, status = self.measuring.weigh(canary.key, spec, status)
+                seen = replace(self._observe(canary, spec, status, problem), judgement=judgement)
+                decision = decide(spec, status, seen)
+            case None:
+                pass
         return self._carry_out(canary, spec, seen, decision)
 
     def _spec(self, canary: CanaryObject, status: Status) -> tuple[CanarySpec | None, str]:
@@ -134,13 +142,15 @@ class Reconciler:
 
     def _as_written(self, canary: CanaryObject) -> tuple[CanarySpec | None, str]:
         known = self._specs.get(canary.key)
-        if known is None or known[0] != canary.generation:
+        templates = self.templates.of(canary.key.namespace)
+        if known is None or (known.generation, known.templates) != (canary.generation, templates):
             try:
-                known = canary.generation, load_spec(canary.spec), ""
+                spec, problem = load_spec(canary.spec, templates), ""
             except SpecError as error:
-                known = canary.generation, None, str(error)
+                spec, problem = None, str(error)
+            known = _Written(canary.generation, templates, spec, problem)
             self._specs[canary.key] = known
-        return known[1:]
+        return known.spec, known.problem
 
     def _observe(self, canary: CanaryObject, spec: CanarySpec, status: Status, problem: str) -> Observation:
         return Observation(
@@ -155,22 +165,10 @@ class Reconciler:
             finalizer=FINALIZER in canary.finalizers,
         )
 
-    def _weigh(self, key: Key, spec: CanarySpec, status: Status) -> Judgement:
-        queries = queries_for(spec.analysis, _subject(key, spec, status, self.clock.now()))
-        before = self._baseline(key, queries, status)
-        at, answers = self.evidence.ask_now(queries)
-        baseline, readings = count(spec.analysis, before, queries, answers)
-        self._baselines[key] = at, baseline
-        return judge(spec.analysis, status.metrics, readings, at)
-
-    def _baseline(self, key: Key, queries: tuple[Query, ...], status: Status) -> Baseline | None:
-        """Give the counters of the recorded evaluation; if not at hand, Prometheus still knows them."""
-        if status.evaluated_at is None:
-            return None
-        known = self._baselines.get(key)
-        if known is not None and known[0] == status.evaluated_at:
-            return known[1]
-        return Baseline.of(self.evidence.ask(queries, status.evaluated_at))
+    def _without_stored(self, key: Key, status: Status) -> Status:
+        """Let go of the windows that are stored; with the next one the status is written anyway."""
+        stored = self._stored.get(key, ())
+        return replace(status, windows=tuple(each for each in status.windows if each not in stored))
 
     def _carry_out(
         self, canary: CanaryObject, spec: CanarySpec, seen: Observation, decision: Decision
@@ -192,6 +190,7 @@ class Reconciler:
             lasted = seen.now - after.held.since if after.held else RETRY
             wake_at = seen.now + min(max(RETRY, lasted), LONG_RETRY)
         self._tell(recorded, before, after)
+        self._store(recorded, before, after)
         return wake_at
 
     def _record(self, canary: CanaryObject, before: Status, after: Status) -> CanaryObject:
@@ -241,6 +240,18 @@ class Reconciler:
         self._record(canary, failure.intended, after)
         return after
 
+    def _store(self, canary: CanaryObject, before: Status, after: Status) -> None:
+        """Store what `explain` wants to know; the rollout does not wait for it."""
+        news = after.windows != before.windows or after.phase not in AT_REST
+        if not news or not after.windows or after.windows == self._stored.get(canary.key):
+            return
+        try:
+            self.archive.save(canary, after)
+        except EdgeError as error:
+            log.warning("windows.not_stored", canary=str(canary.key), error=str(error))
+        else:
+            self._stored[canary.key] = after.windows
+
     def _stall(self, canary: CanaryObject, before: Status, problem: str) -> None:
         """Say why a Canary cannot be looked after; one that releases nothing may be deleted all the same."""
         if canary.deleting and before.observed_spec is None:
@@ -266,6 +277,16 @@ class Reconciler:
             )
         if (news := event(before, after)) is not None:
             self.events.publish(canary, news)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A spec as somebody wrote it: what was read from it, or what is wrong with it."""
+
+    generation: int
+    templates: Mapping[str, Mapping[str, Any]]
+    spec: CanarySpec | None
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,19 +323,6 @@ def _complete(status: Status, spec: CanarySpec, seen: Observation) -> Status:
     observed = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True) if under_way else None
     status = replace(status, observed_spec=observed)
     return replace(status, conditions=conditions(status, seen.now))
-
-
-def _subject(key: Key, spec: CanarySpec, status: Status, now: dt.datetime) -> Subject:
-    begun = status.step_started_at or now
-    window = min(max(now - begun, spec.analysis.interval), LONGEST_WINDOW)
-    return Subject(
-        name=key.name,
-        namespace=key.namespace,
-        upstream=spec.upstream.name,
-        stable=status.stable,
-        candidate=status.candidate,
-        window=window,
-    )
 
 
 def _command(canary: CanaryObject) -> Command | None:

@@ -3,7 +3,7 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from config.status import Condition, HeldReason, Phase, Status, Verdict
+from config.status import Condition, Held, HeldReason, Phase, Status, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ def conditions(status: Status, now: dt.datetime) -> tuple[Condition, ...]:
 def event(before: Status, after: Status) -> Event | None:
     """Name the one change that people would want to hear of; None if nothing changed for them."""
     commanded = after.last_command != before.last_command
+    if (words := _would_have(before, after)) and after.phase is not Phase.ROLLING_BACK:
+        return Event("Warning", "WouldHaveRolledBack", words)
     if after.phase is not before.phase:
         return _phase_changed(before, after)
     if after.candidate != before.candidate:
@@ -59,7 +61,7 @@ def event(before: Status, after: Status) -> Event | None:
         return Event(kind, "Advanced" if after.weight > before.weight else "SteppedBack", after.reason)
     if after.reasserted > before.reasserted:
         return Event("Warning", "PutBack", after.reason)
-    if after.held is not None and (before.held is None or before.held.reason is not after.held.reason):
+    if after.held is not None and _is_new(before.held, after.held):
         words = after.reason if commanded else after.held.message
         return Event("Warning" if after.held.needs_human else "Normal", after.held.reason, words)
     if commanded:
@@ -71,7 +73,8 @@ def event(before: Status, after: Status) -> Event | None:
 
 
 def _phase_changed(before: Status, after: Status) -> Event:
-    alarming = after.phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK} or bool(after.refusal)
+    backwards = before.phase is Phase.BAKING and after.phase is Phase.SHIFTING
+    alarming = after.phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK} or bool(after.refusal) or backwards
     match after.phase:
         case Phase.PREPARING:
             reason = "NewRevision" if after.candidate else "Adopting"
@@ -82,6 +85,22 @@ def _phase_changed(before: Status, after: Status) -> Event:
         case _:
             reason = str(after.phase)
     return Event("Warning" if alarming else "Normal", reason, after.reason)
+
+
+def _would_have(before: Status, after: Status) -> str:
+    """Say what a dry run, or a metric that only reports, has just found; empty if nothing new."""
+    if after.would_have and not before.would_have:
+        return after.reason
+    known = {metric.name for metric in before.metrics if metric.would_roll_back_at}
+    found = [each for each in after.metrics if each.would_roll_back_at and each.name not in known]
+    words = [f"{metric.name} would have rolled back: {metric.message}" for metric in found]
+    return "; ".join([after.reason, *words]) if words else ""
+
+
+def _is_new(before: Held | None, after: Held) -> bool:
+    return (
+        before is None or before.reason is not after.reason or (after.needs_human and not before.needs_human)
+    )
 
 
 def _truth(value: bool) -> str:  # noqa: FBT001  # a truth value is what it translates

@@ -49,8 +49,9 @@ class Addresses:
     @classmethod
     def choose(cls) -> Self:
         """Find free ones."""
-        api, gateway, admin, metrics, *_ = (p for p in random.sample(PORTS, 100) if _free(p))
-        x, y = random.sample(range(1, 255), 2)
+        dice = random.SystemRandom()  # two processes with the same seed must not choose the same
+        api, gateway, admin, metrics, *_ = (p for p in dice.sample(PORTS, 100) if _free(p))
+        x, y = dice.sample(range(1, 255), 2)
         return cls(api, gateway, admin, metrics, pods=f"127.{x}.{y}.0/24")
 
 

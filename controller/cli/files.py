@@ -1,14 +1,16 @@
 """`crossfade validate` and `crossfade crd`: what needs no cluster."""
 
+import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from config.crd import as_yaml, definition
-from config.load import load_canaries
+from config.canary import Canary
+from config.crd import as_yaml, definitions
+from config.load import Templates, load_canaries, templates_in
 from config.problems import Problem, SpecError
 from controller.cli.get import Data, DataFormat, as_data
 from controller.cli.reading import ExitCode
@@ -25,19 +27,22 @@ def validate(
     *,
     output: DataFormat = None,
 ) -> int:
-    """Check the Canaries in YAML files.
+    """Check the Canaries and MetricTemplates in YAML files.
 
-    Needs no cluster; other objects in the files are passed over. Prints
-    file:line:column: field: what is wrong. 0 all valid, 1 nothing to check, 5 something is invalid.
+    Needs no cluster; other objects in the files are passed over. A template that a Canary
+    refers to must be in one of the files. Prints file:line:column: field: what is wrong.
+    0 all valid, 1 nothing to check, 5 something is invalid.
     """
     problems: list[tuple[str, Problem]] = []
+    texts = list(_texts(files))
+    templates = _templates(texts)
     valid = 0
-    for file, text in _texts(files):
+    for file, text in texts:
         try:
-            valid += len(load_canaries(text))
+            valid += len(load_canaries(text, templates))
         except SpecError as error:
             problems += [(file, problem) for problem in error.errors]
-    if not valid and not problems:
+    if not valid and not templates and not problems:
         raise CommandError(f"no Canary in {', '.join(files)}")
     if output is not None:
         typer.echo(as_data([_plain(*each) for each in problems], output))
@@ -46,7 +51,9 @@ def validate(
             typer.echo(f"{file}:{problem}" if problem.line else f"{file}: {problem}")
     if problems:
         return ExitCode.INVALID
-    typer.echo(f"{valid} {'Canary is' if valid == 1 else 'Canaries are'} valid", err=output is not None)
+    counted = [_counted(valid, "Canary", "Canaries"), _counted(len(templates), "MetricTemplate")]
+    are = "is" if valid + len(templates) == 1 else "are"
+    typer.echo(f"{' and '.join(filter(None, counted))} {are} valid", err=output is not None)
     return ExitCode.OK
 
 
@@ -54,9 +61,46 @@ def crd(
     *,
     output: Annotated[Data, typer.Option("--output", "-o", help="How to print.")] = Data.YAML,
 ) -> int:
-    """Print the definition of the Canary resource."""
-    typer.echo(as_yaml().rstrip() if output is Data.YAML else as_data(definition(), output))
+    """Print the definitions of Canary and MetricTemplate, for kubectl apply -f -."""
+    listed = {"apiVersion": "v1", "kind": "List", "items": list(definitions())}
+    typer.echo(as_yaml().rstrip() if output is Data.YAML else as_data(listed, output))
     return ExitCode.OK
+
+
+def canary_in(file: str, name: str | None) -> Canary:
+    """Read the Canary of this name, or the only one, from a file (`-`: from standard input).
+
+    Raises:
+        CommandError: the file cannot be read, something in it is invalid, or which one is meant is not clear.
+
+    """
+    try:
+        content = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}") from error
+    try:
+        canaries = load_canaries(_decoded(file, content))
+    except SpecError as error:
+        raise CommandError("\n".join(f"{file}:{problem}" for problem in error.errors)) from error
+    chosen = [canary for canary in canaries if name in {None, canary.metadata.name}]
+    if len(chosen) == 1:
+        return chosen[0]
+    if not canaries:
+        raise CommandError(f"no Canary in {file}")
+    known = ", ".join(canary.metadata.name for canary in canaries)
+    raise CommandError(f"{file}: {'no such Canary' if name else 'say --name'}; there are: {known}")
+
+
+def _templates(texts: list[tuple[str, str]]) -> Templates:
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for _, text in texts:
+        with contextlib.suppress(SpecError):  # told when the Canaries are read
+            found |= templates_in(text)
+    return found
+
+
+def _counted(number: int, one: str, several: str = "") -> str:
+    return f"{number} {one if number == 1 else several or one + 's'}" if number else ""
 
 
 def _texts(files: list[str]) -> Iterator[tuple[str, str]]:

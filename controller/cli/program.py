@@ -10,7 +10,7 @@ import structlog
 import typer
 
 from config.settings import SettingsError
-from controller.cli import files, get, orders, service, status
+from controller.cli import explain, files, get, orders, service, status
 from controller.cli.reading import ExitCode
 from controller.cli.session import CommandError, with_session
 from controller.errors import EdgeError
@@ -31,7 +31,13 @@ _WITH_CLUSTER: Sequence[Callable[..., int]] = (
     orders.resume,
     orders.retry,
 )
-_WITHOUT_CLUSTER: Sequence[Callable[..., int]] = (files.validate, files.crd, service.run, service.version)
+_WITHOUT_CLUSTER: Sequence[Callable[..., int]] = (
+    files.validate,
+    files.crd,
+    explain.explain,
+    service.run,
+    service.version,
+)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -12,6 +12,9 @@ from controller.ports import Key
 from controller.rollout.phase import AT_REST
 
 
+_TEMPLATE = ".templateRef.name"
+
+
 class ExitCode(enum.IntEnum):
     """What `crossfade` says to the shell."""
 
@@ -35,7 +38,7 @@ class Canary:
     key: Key
     document: Document
     spec: CanarySpec | None
-    """None if it is not valid."""
+    """None if it is not valid, or if its templates are not known."""
     problem: str
     """Why it is not."""
     status: Status
@@ -62,22 +65,38 @@ class Canary:
 
 
 def canary_of(document: Document) -> Canary:
-    """Read a Canary's document; junk in it shows as a problem, never as an error."""
+    """Read a Canary's document; junk in it shows as a problem, never as an error.
+
+    Whether its MetricTemplates exist is for the controller to find out and report.
+    """
     metadata = document["metadata"]
+    status = load_status(_printable(document.get("status")))
     spec, problem = None, ""
     try:
         spec = load_spec(document.get("spec"))
     except SpecError as error:
-        problem = str(error)
-    key = Key(metadata["namespace"], metadata["name"])
-    return Canary(key, document, spec, problem, load_status(_printable(document.get("status"))))
+        problem = "; ".join(str(each) for each in error.errors if not each.path.endswith(_TEMPLATE))
+        spec = None if problem else _in_force(status)
+    return Canary(Key(metadata["namespace"], metadata["name"]), document, spec, problem, status)
+
+
+def _in_force(status: Status) -> CanarySpec | None:
+    """Give the spec of the rollout under way, with its templates written out."""
+    try:
+        return None if status.observed_spec is None else load_spec(status.observed_spec)
+    except SpecError:
+        return None
+
+
+def printable(text: str) -> str:
+    """Take away what could play tricks on a terminal: others write into a status too."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _printable(value: object) -> object:
-    """Take away what could play tricks on a terminal: others write into a status too."""
     match value:
         case str():
-            return "".join(letter if letter.isprintable() else " " for letter in value)
+            return printable(value)
         case dict():
             return {name: _printable(item) for name, item in value.items()}
         case list():

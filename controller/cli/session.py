@@ -31,12 +31,12 @@ _FLAGS = {
 }
 
 
-def duration(text: str) -> dt.timedelta:
-    """Read the value of an option such as --timeout."""
+def duration(text: str, option: str = "") -> dt.timedelta:
+    """Read the value of an option such as --timeout; name the option unless the parser of options does."""
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(f"{option}: {error}" if option else str(error)) from None
 
 
 class CommandError(Exception):

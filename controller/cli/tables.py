@@ -57,8 +57,13 @@ def history_row(entry: HistoryEntry, now: dt.datetime) -> dict[str, str]:
         "TOOK": short(entry.ended_at - entry.started_at),
         "ENDED": f"{short(now - entry.ended_at)} ago",
         "BY": entry.by,
-        "REASON": entry.reason,
+        "REASON": why(entry),
     }
+
+
+def why(entry: HistoryEntry) -> str:
+    """Say why a rollout ended as it did, and what a dry run would have done instead."""
+    return f"{entry.reason}; {entry.would_have}" if entry.would_have else entry.reason
 
 
 def short(duration: dt.timedelta) -> str:

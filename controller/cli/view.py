@@ -7,16 +7,20 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from config.canary import CanarySpec, QueryMetric
+from analysis.dispersion import ENOUGH
+from config.canary import CanarySpec
+from config.metrics import QueryMetric
 from config.quantities import format_share
 from config.status import MetricStatus, Outcome, Phase, Verdict
 from controller.cli.reading import Canary, ExitCode, exit_code
-from controller.cli.tables import short
+from controller.cli.tables import short, why
 from controller.rollout.situation import soak
 
 
 BAR = 40
 """Characters."""
+BURSTY = 1.5
+"""Dispersion from which it is worth a remark."""
 PAST = 3
 """How many ended rollouts are shown."""
 
@@ -86,6 +90,8 @@ def _facts(canary: Canary, now: dt.datetime) -> Table:
         held = Text.assemble((str(status.held.reason), style), f" for {short(now - status.held.since)}")
         facts.add_row("held", held)
     facts.add_row("why", Text(canary.sentence, "red" if canary.problem else ""))
+    if status.would_have and not canary.at_rest:
+        facts.add_row("dry run", Text(status.would_have, "yellow"))
     if exit_code(canary) is ExitCode.NEEDS_HUMAN and (advice := _advice(canary)):
         facts.add_row("next", Text(advice, "bold"))
     return facts
@@ -137,7 +143,7 @@ def _advice(canary: Canary) -> str:
 
 def _metrics(canary: Canary) -> Table:
     shown = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
-    for name in ("METRIC", "CANDIDATE", "STABLE", "LIMIT", "REQUESTS", "VERDICT"):
+    for name in ("METRIC", "CANDIDATE", "STABLE", "LIMIT", "REQUESTS", "ODDS", "VERDICT"):
         shown.add_column(name, overflow="fold", justify="right" if name in _NUMBERS else "left")
     for metric in canary.status.metrics:
         share = _is_share(canary.spec, metric)
@@ -148,21 +154,21 @@ def _metrics(canary: Canary) -> Table:
             _value(metric.stable_value, share=share),
             metric.limit,
             _requests(canary.spec, metric) if share else "",
+            _odds(metric.odds),
             Text(str(metric.verdict), style),
         )
     notes = Table.grid(padding=(0, 2))
     notes.add_column(style="dim", no_wrap=True)
     notes.add_column(overflow="fold")
     for metric in canary.status.metrics:
-        failures = f" ({metric.failures} failed in a row)" if metric.failures else ""
-        notes.add_row(metric.name, f"{metric.message}{failures}")
+        notes.add_row(metric.name, f"{metric.message}{_remark(metric)}")
     both = Table.grid()
     both.add_row(shown)
     both.add_row(Padding(notes, (1, 0, 0, 0)))
     return both
 
 
-_NUMBERS = {"CANDIDATE", "STABLE", "REQUESTS"}
+_NUMBERS = {"CANDIDATE", "STABLE", "REQUESTS", "ODDS"}
 
 
 def _is_share(spec: CanarySpec | None, metric: MetricStatus) -> bool:
@@ -174,6 +180,25 @@ def _value(value: float | None, *, share: bool) -> str:
     if value is None:
         return "-"
     return format_share(value) if share else f"{value:.6g}"
+
+
+def _odds(odds: float | None) -> str:
+    """Show the strongest evidence of harm: `812:1` for, `1:30` against it."""
+    if not odds:
+        return ""
+    return f"{odds:,.0f}:1" if odds >= 1 else f"1:{1 / odds:,.0f}"
+
+
+def _remark(metric: MetricStatus) -> str:
+    if metric.would_roll_back_at is not None:
+        return f" (dry run: would have rolled back at {metric.would_roll_back_at:%H:%M} UTC)"
+    if metric.dry_run:
+        return " (dry run)"
+    if metric.dispersion is not None and metric.dispersion >= BURSTY:
+        young = metric.tests and any(each.dispersion.windows < ENOUGH for each in metric.tests.comparisons)
+        because = "stable is hardly known yet" if young else "stable's come in bursts"
+        return f" ({because}, dispersion {metric.dispersion:g}: evidence counts for less)"
+    return ""
 
 
 def _requests(spec: CanarySpec | None, metric: MetricStatus) -> str:
@@ -191,5 +216,5 @@ def _history(canary: Canary, now: dt.datetime) -> Table:
     for entry in canary.status.history[:PAST]:
         outcome = Text(str(entry.outcome), _OUTCOMES.get(entry.outcome, ""))
         ago = f"{short(now - entry.ended_at)} ago"
-        past.add_row(entry.revision.version, outcome, f"{entry.highest_weight}%", ago, entry.reason)
+        past.add_row(entry.revision.version, outcome, f"{entry.highest_weight}%", ago, why(entry))
     return past

@@ -6,7 +6,14 @@ Specs are read as they are stored, valid or not.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from controller.kube.resources import DEPLOYMENTS, UPSTREAMS, VIRTUAL_SERVICES, Document, Resource
+from controller.kube.resources import (
+    DEPLOYMENTS,
+    METRIC_TEMPLATES,
+    UPSTREAMS,
+    VIRTUAL_SERVICES,
+    Document,
+    Resource,
+)
 from controller.kube.workloads import selects
 from controller.ports import CanaryObject, Key
 
@@ -24,6 +31,8 @@ def concerned(
             concerns = canary.key.namespace == address[0] and _selected(canary.spec, document)
         elif resource == UPSTREAMS:
             concerns = _address(canary.spec.get("upstream")) == address
+        elif resource == METRIC_TEMPLATES:
+            concerns = canary.key.namespace == address[0] and address[1] in _templates(canary.spec)
         else:
             concerns = resource == VIRTUAL_SERVICES and address in _routes(canary.spec)
         if concerns:
@@ -41,6 +50,13 @@ def _selected(spec: Mapping[str, Any], document: Document | None) -> bool:
 def _routes(spec: Mapping[str, Any]) -> list[tuple[object, object]]:
     routes = spec.get("routes")
     return [_address(route) for route in routes] if isinstance(routes, list) else []
+
+
+def _templates(spec: Mapping[str, Any]) -> list[object]:
+    analysis = spec.get("analysis")
+    metrics = analysis.get("metrics") if isinstance(analysis, dict) else None
+    each = [metric for metric in metrics if isinstance(metric, dict)] if isinstance(metrics, list) else []
+    return [_address(metric.get("templateRef"))[1] for metric in each]
 
 
 def _address(reference: object) -> tuple[object, object]:

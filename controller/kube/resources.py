@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from config.canary import GROUP, PLURAL, VERSION
+from config.templates import TEMPLATE_PLURAL
 
 
 Document = dict[str, Any]
@@ -41,10 +42,12 @@ class Resource:
 
 
 CANARIES = Resource(GROUP, VERSION, PLURAL)
+METRIC_TEMPLATES = Resource(GROUP, VERSION, TEMPLATE_PLURAL)
 VIRTUAL_SERVICES = Resource("gateway.solo.io", "v1", "virtualservices")
 UPSTREAMS = Resource("gloo.solo.io", "v1", "upstreams")
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
 EVENTS = Resource("", "v1", "events")
+CONFIG_MAPS = Resource("", "v1", "configmaps")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,19 @@ something to say is followed: going back comes before everything that waits.
 import datetime as dt
 from dataclasses import replace
 
+from analysis.survey import Survey
+from analysis.verdict import Judgement
 from config.canary import CanarySpec
-from config.status import HeldReason, Phase, Status
+from config.status import HeldReason, Phase, Status, Verdict
 from controller.rollout.at_rest import adopt, rest
 from controller.rollout.commands import obey
 from controller.rollout.form import intended_form
-from controller.rollout.going_back import go_back, roll_back
+from controller.rollout.going_back import go_back, retreat, roll_back
 from controller.rollout.going_on import go_on, step_back
 from controller.rollout.moves import ClearCommand, SetFinalizer, WriteRoutes
 from controller.rollout.observation import Observation
 from controller.rollout.phase import AT_REST, WEIGHED
-from controller.rollout.situation import NEVER, Decision, Situation, soaked_at
+from controller.rollout.situation import NEVER, Ask, Decision, Situation, soaked_at
 
 
 REASSERTIONS = 3
@@ -35,9 +37,9 @@ def decide(spec: CanarySpec, status: Status, seen: Observation) -> Decision:
     """Decide one tick.
 
     `seen.routes` must have been compared with `intended_form(spec, status)`.
-    A decision that asks for evidence is to be taken again with
-    `seen.judgement`; only such a decision can raise the candidate's share,
-    unless a human told it to.
+    A decision that asks is to be taken again with `seen.survey` or
+    `seen.judgement`; only such a decision can open a route to the candidate
+    or raise its share, unless a human told it to.
     """
     obeyed, said = obey(Situation(spec, status, seen))
     at = Situation(spec, _noted(Situation(spec, obeyed, seen)), seen)
@@ -110,7 +112,7 @@ def _again_at(status: Status) -> dt.datetime:
     return last + (LONG_BREATH if intended is None else min(max(BREATH, last - intended), LONG_BREATH))
 
 
-_RULES = (_claimed, _deleted, adopt, go_back, step_back, _reassert, roll_back, go_on, rest)
+_RULES = (_claimed, _deleted, adopt, go_back, step_back, retreat, _reassert, roll_back, go_on, rest)
 
 
 def _noted(at: Situation) -> Status:
@@ -120,16 +122,45 @@ def _noted(at: Situation) -> Status:
         status = replace(status, step_started_at=at.seen.now)
     if at.settled and status.reasserted and at.seen.now >= (status.reasserted_at or NEVER) + CALM:
         status = replace(status, reasserted=0)
-    if judgement is not None:
-        status = replace(
-            status,
-            verdict=judgement.verdict,
-            metrics=judgement.metrics,
-            evaluated_at=judgement.at,
-            requests=status.requests + judgement.requests,
-            bad=status.bad + judgement.bad,
-        )
-    return status
+    if at.seen.survey is not None:
+        status = _surveyed(status, at.seen.survey)
+    return status if judgement is None else _weighed(status, judgement)
+
+
+def _surveyed(status: Status, survey: Survey) -> Status:
+    """Remember what the rollout begins with, if stable can be measured."""
+    if survey.problem or survey.unanswered:
+        return status
+    memory = survey.memory
+    return replace(status, metrics=memory.metrics, weighed=memory.weighed, surveyed_at=survey.at)
+
+
+def _weighed(status: Status, judgement: Judgement) -> Status:
+    """Remember what was judged; where no user is sent, a candidate without series is no blindness yet."""
+    blind = judgement.verdict is Verdict.BLIND and (status.weight > 0 or not judgement.answered)
+    sighted = status.blind_since is not None and not blind
+    return replace(
+        status,
+        verdict=judgement.verdict,
+        metrics=judgement.memory.metrics,
+        weighed=judgement.memory.weighed,
+        evaluated_at=judgement.at,
+        blind_since=min(status.blind_since or judgement.at, judgement.at) if blind else None,
+        sighted_at=judgement.at if sighted else status.sighted_at,
+        requests=status.requests + judgement.requests,
+        bad=status.bad + judgement.bad,
+        excess=judgement.excess,
+        would_have=status.would_have or _would_have(status, judgement),
+    )
+
+
+def _would_have(status: Status, judgement: Judgement) -> str:
+    """Say what a dry run would have done, the first time that it would."""
+    if judgement.acts or judgement.verdict is not Verdict.HARMFUL:
+        return ""
+    same_day = status.started_at is None or status.started_at.date() == judgement.at.date()
+    when = f"{judgement.at:%H:%M}" if same_day else f"{judgement.at:%Y-%m-%d %H:%M}"
+    return f"would have rolled back at {when} UTC: {judgement.because}"
 
 
 def _wanted(at: Situation) -> str:
@@ -149,13 +180,15 @@ def _sealed(at: Situation, decision: Decision, said: str, before: Status) -> Dec
     """Complete what every decision has: the sentence, the held since, what is due when."""
     status, seen, move = decision.status, at.seen, decision.move
     because = f"{said}; {decision.because}" if said and said not in decision.because else decision.because
+    if at.in_flight and status.would_have not in because:
+        because = f"{because}; {status.would_have}"
     held = status.held
     if held is not None and before.held is not None and held.reason is before.held.reason:
         held = replace(held, since=before.held.since)
-    due = _evaluation_due(at.spec, status, seen.now)
-    urgent = due is not None and bool(said or seen.now >= due)
-    ask = move is None and seen.judgement is None and urgent
-    if move is None and seen.command is not None and not ask:
+    due = _evaluation_due(at, status)
+    urgent = due is not None and status.phase in WEIGHED and bool(said or seen.now >= due)
+    ask = Ask.EVIDENCE if move is None and seen.judgement is None and urgent else decision.ask
+    if move is None and seen.command is not None and ask is None:
         move = ClearCommand(seen.command.id)
     written = move.form.testing if isinstance(move, WriteRoutes) else ()
     status = replace(
@@ -172,16 +205,19 @@ def _sealed(at: Situation, decision: Decision, said: str, before: Status) -> Dec
     return Decision(status, move, because, ask, _wake(at, status, due, soon=soon))
 
 
-def _evaluation_due(spec: CanarySpec, status: Status, now: dt.datetime) -> dt.datetime | None:
+def _evaluation_due(at: Situation, status: Status) -> dt.datetime | None:
+    spec, now = at.spec, at.seen.now
+    if status.phase is Phase.PREPARING and status.surveyed_at is None:
+        return now + spec.analysis.interval if at.seen.survey is not None else status.next_evaluation_at
     if status.phase not in WEIGHED or status.intended_at is None:
         return None
     if status.evaluated_at is None:
         return min(status.intended_at, now)
     if status.evaluated_at > now:
         return now  # the clock was set back: nobody can wait until it has caught up
-    due = status.evaluated_at + spec.analysis.interval
-    soaked = soaked_at(spec, status)
-    return due if soaked is None or soaked <= status.evaluated_at else min(due, soaked)
+    moments = (soaked_at(spec, status), replace(at, status=status).blind_until)
+    earlier = (moment for moment in moments if moment is not None and moment > status.evaluated_at)
+    return min((status.evaluated_at + spec.analysis.interval, *earlier))
 
 
 def _position(spec: CanarySpec, status: Status) -> str:

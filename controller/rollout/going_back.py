@@ -18,6 +18,7 @@ from config.status import (
     Revision,
     Status,
     Verdict,
+    Weighed,
 )
 from controller.rollout import choice
 from controller.rollout.form import intended_form
@@ -61,7 +62,15 @@ def reason_to_end(at: Situation) -> Ending | None:
     """Find the first reason to end the rollout that is under way."""
     if at.seen.deleting:
         return Ending(Outcome.CANCELLED, "the Canary is being deleted")
-    return _harmful(at) or _gone(at) or _mixed(at) or _superseded(at) or _unready(at) or _too_late(at)
+    return (
+        _harmful(at)
+        or _gone(at)
+        or _blind(at)
+        or _mixed(at)
+        or _superseded(at)
+        or _unready(at)
+        or _too_late(at)
+    )
 
 
 def ended(at: Situation, outcome: Outcome, reason: str, by: str) -> HistoryEntry:
@@ -77,6 +86,8 @@ def ended(at: Situation, outcome: Outcome, reason: str, by: str) -> HistoryEntry
         highest_weight=status.highest_weight,
         requests=status.requests,
         bad=status.bad,
+        excess=round(status.excess, 1),
+        would_have=status.would_have,
     )
 
 
@@ -110,8 +121,15 @@ def beginning(at: Situation, candidate: Revision) -> Status:
         verdict=None,
         held=None,
         metrics=(),
+        weighed=Weighed(),
+        surveyed_at=None,
+        blind_since=None,
+        sighted_at=None,
+        would_have="",
+        windows=(),
         requests=0,
         bad=0,
+        excess=0.0,
         highest_weight=0,
         ready_when_raised=0,
         approved=False,
@@ -152,6 +170,37 @@ def roll_back(at: Situation) -> Decision | None:
     return Decision(done, None, f"rolled back {at.candidate_version}: {ending.reason}")
 
 
+def retreat(at: Situation) -> Decision | None:
+    """Go back to the lowest step when nothing could be measured for long; it goes on from there by itself."""
+    lowest = at.spec.ladder()[0].weight
+    if at.spec.analysis.blind.then != "Retreat" or not _still_blind(at) or at.status.weight <= lowest:
+        return None
+    because = _blind_for_long(at)
+    if not _way_back(at):
+        return _cannot_go_back(at, because)
+    status = replace(
+        at.status,
+        phase=Phase.SHIFTING,
+        weight=lowest,
+        intended_at=at.seen.now,
+        step_started_at=None,
+        blind_since=at.seen.now,
+        reasserted=0,
+        approved=False,
+    )
+    held = replace(at, status=status).hold(HeldReason.BLIND, f"{because}; back to {lowest}%")
+    return Decision(held.status, _towards(at, status), held.because)
+
+
+def _still_blind(at: Situation) -> bool:
+    """Tell whether this very tick could not measure either: nobody acts on what was the matter long ago."""
+    return at.seen.judgement is not None and at.long_blind
+
+
+def _blind_for_long(at: Situation) -> str:
+    return f"blind for {format_duration(at.spec.analysis.blind.after)}: {at.why_blind}"
+
+
 def _way_back(at: Situation) -> bool:
     """Stable can take the traffic; or there is none to take, or nobody who answers it now."""
     answered = at.candidate is not None and at.candidate.ready > 0
@@ -166,7 +215,7 @@ def _cannot_go_back(at: Situation, reason: str) -> Decision:
 
 
 def _towards(at: Situation, status: Status) -> WriteRoutes | None:
-    """Give the move to the pinned form; none if the routes were never divided."""
+    """Give the move to the form that is intended now; none if the routes were never divided."""
     form = intended_form(at.spec, status)
     untouched = at.status.phase is Phase.PREPARING and at.seen.routes.in_form
     return None if form is None or untouched else WriteRoutes(form)
@@ -225,9 +274,16 @@ def _unready(at: Situation) -> Ending | None:
 
 def _harmful(at: Situation) -> Ending | None:
     judgement = at.seen.judgement
-    if judgement is None or judgement.verdict is not Verdict.HARMFUL:
+    if judgement is None or not judgement.acts or judgement.verdict is not Verdict.HARMFUL:
         return None
     return Ending(Outcome.ROLLED_BACK, f"harmful: {judgement.because}")
+
+
+def _blind(at: Situation) -> Ending | None:
+    """End a rollout that nobody could measure for long, if that is what was asked for."""
+    if at.spec.analysis.blind.then != "Rollback" or not _still_blind(at):
+        return None
+    return Ending(Outcome.ROLLED_BACK, _blind_for_long(at))
 
 
 def _too_late(at: Situation) -> Ending | None:

@@ -7,13 +7,15 @@ here either names what is still waited for or takes exactly one step.
 import datetime as dt
 from dataclasses import replace
 
+from analysis.judge import leans
 from config.quantities import format_duration
-from config.status import HeldReason, Hurry, MetricStatus, Outcome, Phase, Retirement, Revision, Verdict
+from config.status import HeldReason, Hurry, Outcome, Phase, Retirement, Revision
 from controller.rollout.form import intended_form
 from controller.rollout.going_back import HISTORY, ended, remember
 from controller.rollout.moves import SetFinalizer, WriteRoutes
 from controller.rollout.observation import Acceptance
 from controller.rollout.situation import (
+    Ask,
     Decision,
     Situation,
     current_step,
@@ -31,10 +33,13 @@ _WEIGHED = frozenset(
         HeldReason.AWAITING_APPROVAL,
         HeldReason.BLIND,
         HeldReason.OUT_OF_BOUNDS,
+        HeldReason.SPLIT_MISMATCH,
         HeldReason.TOO_FEW_REQUESTS,
     }
 )
 """What only an evaluation can find or lift."""
+_DOUBTS = frozenset({HeldReason.OUT_OF_BOUNDS, HeldReason.SPLIT_MISMATCH})
+"""What is no matter of time, nor of requests that have yet to come."""
 
 
 def go_on(at: Situation) -> Decision | None:
@@ -64,6 +69,8 @@ def _prepare(at: Situation) -> Decision | None:
         return blocked
     if not at.seen.finalizer:
         return Decision(at.status, SetFinalizer(present=True), "holding the Canary against deletion")
+    if at.status.hurry is Hurry.NO and (unsurveyed := _unsurveyed(at)):
+        return unsurveyed
     version = at.candidate_version
     if at.spec.testing:
         return _enter(at, Phase.TESTING, 0, f"canary testing {version}: only matching requests reach it")
@@ -98,7 +105,7 @@ def _shift(at: Situation) -> Decision:
             waiting = _doubtful(at)
         else:
             approval = current_step(at.spec, at.status).approval
-            waiting = _soaking(at) or _unproven(at) or _unapproved(at, approval)
+            waiting = _staying(at) or _unapproved(at, approval)
         if waiting:
             return waiting
     if at.status.weight == 100:
@@ -178,7 +185,6 @@ def step_back(at: Situation, refusal: str = "") -> Decision | None:
         step_started_at=None,
         approved=False,
         hurry=Hurry.NO,
-        metrics=_afresh(at),
         reasserted=0,
     )
     form = intended_form(at.spec, status)
@@ -210,19 +216,11 @@ def _enter(at: Situation, phase: Phase, weight: int, because: str, *, moves: boo
         ready_when_raised=at.candidate.ready if at.candidate else 0,
         approved=False,
         hurry=at.status.hurry if at.status.hurry is Hurry.FULL else Hurry.NO,
-        metrics=_afresh(at),
+        blind_since=None,
         reasserted=0,
     )
     form = intended_form(at.spec, status)
     return Decision(status, WriteRoutes(form) if form and moves else None, because)
-
-
-def _afresh(at: Situation) -> tuple[MetricStatus, ...]:
-    """Let every metric pass anew at the next step; failures in a row go on counting."""
-    return tuple(
-        replace(metric, requests=0, bad=0, passes=0, verdict=Verdict.UNDECIDED)
-        for metric in at.status.metrics
-    )
 
 
 def _next_weight(at: Situation) -> int:
@@ -243,14 +241,24 @@ def _blocked(at: Situation) -> Decision | None:
         by = "spec.paused" if at.spec.paused else "command"
         return at.hold(HeldReason.PAUSED, f"{at.where()}: paused by {by}", needs_human=True)
     if not at.settled:
-        return unsettled(at)
+        return _blind_for_long(at) or unsettled(at)
     if not ready(at.candidate):
         what = readiness(at.candidate, at.candidate_version)
         return at.hold(HeldReason.NOT_READY, f"{at.where()}: {what}")
     if at.stable is None or at.stable.ready == 0:
         message = f"{at.where()}: no way back, {readiness(at.stable, at.stable_version)}"
         return at.hold(HeldReason.NOT_READY, message, needs_human=True)
-    return None
+    return _blind_for_long(at)
+
+
+def _blind_for_long(at: Situation) -> Decision | None:
+    """Stay while nothing is measured: after a long time of it, and after the retreat that it led to."""
+    retreated = at.blind_until is not None and at.status.blind_since == at.status.intended_at
+    if not at.long_blind and not retreated:
+        return None
+    blind = at.spec.analysis.blind
+    message = f"{at.where()}: blind for {format_duration(blind.after)}, {at.why_blind}"
+    return _waiting_for_evidence(at, HeldReason.BLIND, message, needs_human=blind.then == "Hold")
 
 
 def _soaking(at: Situation) -> Decision | None:
@@ -261,28 +269,63 @@ def _soaking(at: Situation) -> Decision | None:
     return Decision(replace(at.status, held=None), None, because)
 
 
+def _staying(at: Situation) -> Decision | None:
+    """Wait for soak and evidence; with `advance: Evidence` for that alone, where versions can be compared."""
+    if at.spec.analysis.advance == "Evidence" and at.status.weight < 100 and not at.dry_run:
+        return _unproven(at)
+    return _soaking(at) or _unproven(at)
+
+
 def _unproven(at: Situation) -> Decision | None:
-    """Wait unless this very tick measured that every metric passed at this step."""
+    """Wait unless this very tick measured enough at this step, and nothing that speaks against leaving it."""
     judgement = at.seen.judgement
     if judgement is None:
         return _until_evaluated(at)
-    match judgement.verdict:
-        case Verdict.SAFE:
+    match judgement.waits_for:
+        case None:
             return None
-        case Verdict.BLIND:
-            return _waiting_for_evidence(at, HeldReason.BLIND, f"{at.where()}: blind, {judgement.because}")
-        case _:
-            failing = any(metric.failures for metric in judgement.metrics)
-            reason = HeldReason.OUT_OF_BOUNDS if failing else HeldReason.TOO_FEW_REQUESTS
-            return _waiting_for_evidence(at, reason, f"{at.where()}: undecided, {judgement.because}")
+        case HeldReason.BLIND as reason:
+            return _waiting_for_evidence(at, reason, f"{at.where()}: blind, {judgement.because}")
+        case HeldReason.SPLIT_MISMATCH as reason:
+            message = f"{at.where()}: {judgement.because}"
+            return _waiting_for_evidence(at, reason, message, needs_human=True)
+        case reason:
+            return _waiting_for_evidence(at, reason, f"{at.where()}: {judgement.because}")
 
 
 def _doubtful(at: Situation) -> Decision | None:
     """Wait unless this very tick could ask, and found nothing wrong: no user is exposed yet."""
     judgement = at.seen.judgement
-    if judgement is None or not judgement.answered or any(metric.failures for metric in judgement.metrics):
+    if judgement is not None and not judgement.acts:
+        return None
+    if judgement is None or not judgement.answered or judgement.waits_for in _DOUBTS:
         return _unproven(at)
     return None
+
+
+def _unsurveyed(at: Situation) -> Decision | None:
+    """Wait until it is known that stable can be measured: the candidate could not be either."""
+    if at.status.surveyed_at is not None:
+        return None
+    survey, held = at.seen.survey, at.status.held
+    if survey is None:
+        return _about_to_survey(at)
+    if survey.problem:
+        return at.hold(HeldReason.STALLED, survey.problem, needs_human=True)
+    since = held.since if held is not None and held.reason is HeldReason.BLIND else at.seen.now
+    overdue = at.seen.now >= since + at.spec.analysis.blind.after
+    return at.hold(HeldReason.BLIND, f"{at.where()}: blind, {survey.unanswered}", needs_human=overdue)
+
+
+def _about_to_survey(at: Situation) -> Decision:
+    """Ask; after an answer that let nothing open, not before the next evaluation would be due."""
+    because = f"looking at how {at.stable_version} was until now"
+    due, held = at.status.next_evaluation_at, at.status.held
+    if due is None or not due - at.spec.analysis.interval <= at.seen.now < due:
+        return Decision(at.status, None, because, Ask.SURVEY)
+    if held is not None and held.reason in {HeldReason.STALLED, HeldReason.BLIND}:
+        return Decision(at.status, None, at.status.reason)
+    return Decision(replace(at.status, held=None), None, because)
 
 
 def _until_evaluated(at: Situation) -> Decision:
@@ -293,13 +336,15 @@ def _until_evaluated(at: Situation) -> Decision:
     return Decision(replace(at.status, held=None), None, f"{at.where()}: about to weigh the evidence")
 
 
-def _waiting_for_evidence(at: Situation, reason: HeldReason, message: str) -> Decision:
+def _waiting_for_evidence(
+    at: Situation, reason: HeldReason, message: str, *, needs_human: bool = False
+) -> Decision:
     timeout = at.spec.shifting.timeout if at.spec.shifting else dt.timedelta(minutes=30)
     begun = at.status.step_started_at
     overdue = begun is not None and at.seen.now >= begun + timeout
     if overdue:
         message = f"{message}; the step's timeout of {format_duration(timeout)} is over"
-    return at.hold(reason, message, needs_human=overdue)
+    return at.hold(reason, message, needs_human=needs_human or overdue)
 
 
 def _unapproved(at: Situation, approval: str) -> Decision | None:
@@ -309,5 +354,6 @@ def _unapproved(at: Situation, approval: str) -> Decision | None:
 
 
 def _worry(at: Situation) -> str:
-    failing = next((metric for metric in at.status.metrics if metric.failures), None)
-    return f"; {failing.name}: {failing.message}" if failing else ""
+    """Name what speaks against the candidate while time still runs."""
+    worrying = (metric for metric in at.status.metrics if leans(metric) and not metric.dry_run)
+    return next((f"; {metric.name}: {metric.message}" for metric in worrying), "")

@@ -4,6 +4,7 @@ import datetime as dt
 import enum
 from dataclasses import dataclass
 
+from analysis.survey import Survey
 from analysis.verdict import Judgement
 
 
@@ -89,6 +90,8 @@ class Observation:
     command: Command | None = None
     problem: str = ""
     """Why nothing may rise: invalid spec, claims of another Canary, a cluster that cannot be read."""
+    survey: Survey | None = None
+    """None: nobody looked at stable's past in this tick."""
     judgement: Judgement | None = None
     """None: the evidence was not weighed in this tick."""
     claimed_by: str = ""

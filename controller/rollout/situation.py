@@ -1,14 +1,16 @@
 """Where a Canary stands: asked, remembered and seen, with the questions that rules ask."""
 
 import datetime as dt
+import enum
 from dataclasses import dataclass, replace
 
 from config.canary import CanarySpec, Shifting, Step
 from config.quantities import format_duration
-from config.status import Held, HeldReason, Phase, Status
+from config.status import Held, HeldReason, Hurry, Phase, Status, Verdict
 from controller.rollout import choice
 from controller.rollout.moves import Move
 from controller.rollout.observation import Acceptance, Observation, Workload
+from controller.rollout.phase import WEIGHED
 
 
 GRACE = dt.timedelta(seconds=1)
@@ -18,6 +20,15 @@ READY_TO_KEEP = 0.5
 NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
+class Ask(enum.Enum):
+    """What Prometheus is to be asked before the decision is taken again."""
+
+    SURVEY = enum.auto()
+    """What stable was like until now: before anybody is exposed."""
+    EVIDENCE = enum.auto()
+    """What was counted since the last evaluation."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What is to be recorded, the one move to make, and why."""
@@ -25,8 +36,8 @@ class Decision:
     status: Status
     move: Move | None
     because: str
-    ask: bool = False
-    """The evidence is due: weigh it, and decide again."""
+    ask: Ask | None = None
+    """Prometheus is to be asked first: do that, and decide again."""
     wake_at: dt.datetime | None = None
     """Look again then, even if nothing happens; None: only when something does."""
 
@@ -82,6 +93,32 @@ class Situation:
     def quiet_at(self) -> dt.datetime:
         """When Gloo has had the time to object to what was written last."""
         return max(self.status.intended_at or NEVER, self.status.reasserted_at or NEVER) + GRACE
+
+    @property
+    def dry_run(self) -> bool:
+        """Verdicts are for people only."""
+        analysis = self.spec.analysis
+        return analysis.dry_run or all(metric.dry_run for metric in analysis.metrics)
+
+    @property
+    def blind_until(self) -> dt.datetime | None:
+        """When something is to be done about having measured nothing for long; None: nothing is."""
+        since = self.status.blind_since
+        hurried = self.status.hurry is not Hurry.NO
+        if since is None or hurried or self.status.phase not in WEIGHED or self.dry_run:
+            return None
+        return since + self.spec.analysis.blind.after
+
+    @property
+    def long_blind(self) -> bool:
+        """Nothing could be measured for as long as the spec puts up with."""
+        return self.blind_until is not None and self.seen.now >= self.blind_until
+
+    @property
+    def why_blind(self) -> str:
+        """Name the first metric that could not be measured, and why."""
+        blind = (each for each in self.status.metrics if each.verdict is Verdict.BLIND and not each.dry_run)
+        return next((f"{metric.name}: {metric.message}" for metric in blind), "nothing was measured")
 
     @property
     def problem(self) -> str:

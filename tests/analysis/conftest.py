@@ -1,8 +1,10 @@
 """Two Prometheuses: a real one that scrapes itself as v1 and as v2, and one that does as it is told."""
 
+import contextlib
 import http.server
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -71,7 +73,8 @@ class Step:
     code: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     then: str = "end"
-    """`hang` after half of the body, say nothing (`silence`), or `cut` the connection."""
+    """`hang` after half of the body, say nothing (`silence`), `cut` the connection, `drip` the body, or
+    `echo` the request's headers as an error."""
 
 
 class Scripted(http.server.ThreadingHTTPServer):
@@ -79,11 +82,14 @@ class Scripted(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        if context is not None:
+            self.socket = context.wrap_socket(self.socket, server_side=True)
         self.steps = [Step()]
         self.asked: list[dict[str, str]] = []
-        """Form fields and headers of each request; path and method as `:path`, `:method`."""
+        """Form fields and headers of each request; `:path`, `:method`, and `:peer`, the client certificate's
+        number."""
         self.over = threading.Event()
 
     @property
@@ -102,7 +108,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-        special = {":path": self.path, ":method": self.command}
+        tls = self.connection if isinstance(self.connection, ssl.SSLSocket) else None
+        peer = (tls.getpeercert() if tls else None) or {}
+        special = {
+            ":path": self.path, ":method": self.command, ":peer": str(peer.get("serialNumber", ""))
+        }  # fmt: skip
         self.server.asked.append({**dict(self.headers), **dict(parse_qsl(body)), **special})
         steps = self.server.steps
         self._do(steps.pop(0) if len(steps) > 1 else steps[0])
@@ -116,7 +126,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if step.then == "silence":
             self.server.over.wait(60)
             return
-        content = step.body if isinstance(step.body, bytes) else json.dumps(step.body).encode()
+        body = {"status": "error", "error": str(self.headers)} if step.then == "echo" else step.body
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(step.code)
         for name, value in {"Content-Length": str(len(content)), **step.headers}.items():
             self.send_header(name, value)
@@ -126,20 +137,39 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.flush()
             self.server.over.wait(60)
             return
+        if step.then == "drip":
+            for number in range(len(content)):
+                self.wfile.write(content[number : number + 1])
+                self.wfile.flush()
+                self.server.over.wait(0.05)
+            return
         self.wfile.write(content)
 
     def log_message(self, *_args: object) -> None: ...
 
 
-@pytest.fixture
-def scripted() -> Iterator[Scripted]:
-    with Scripted() as server:
+@contextlib.contextmanager
+def _serving(context: ssl.SSLContext | None = None) -> Iterator[Scripted]:
+    with Scripted(context) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
         server.over.set()
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def scripted() -> Iterator[Scripted]:
+    with _serving() as server:
+        yield server
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Scripted]]:
+    """Run more scripted servers, with TLS if a context is given."""
+    with contextlib.ExitStack() as stack:
+        yield lambda context=None: stack.enter_context(_serving(context))
 
 
 @pytest.fixture
@@ -150,3 +180,13 @@ def play(scripted: Scripted) -> Callable[..., None]:
         scripted.play(*(Step(**step) for step in steps))  # type: ignore[arg-type]  # as the tests write them
 
     return play
+
+
+@pytest.fixture
+def play_on() -> Callable[..., None]:
+    """Say the same of any scripted server."""
+
+    def play_on(server: Scripted, *steps: dict[str, object]) -> None:
+        server.play(*(Step(**step) for step in steps))  # type: ignore[arg-type]  # as the tests write them
+
+    return play_on

@@ -11,6 +11,8 @@ import pytest
 
 import analysis
 import trials as trials_program
+from judging_mutants import JUDGING
+from keeping_mutants import KEEPING
 from mutants import Mutant
 
 
@@ -28,8 +30,6 @@ MUTANTS = {
     "a version is asked about as the other one": Mutant(
         "queries", 'self.candidate if role == "candidate"', 'self.candidate if role == "stable"'
     ),
-    "a value ends its string": Mutant("queries", '.replace(quote, f"\\\\{quote}")', ""),
-    "a value is a pattern": Mutant("queries", "is_regex=bool(regex)", "is_regex=False"),
     "a longer window is another question": Mutant("queries", '{**values, "window": ""}', "values"),
     "the parts of a metric are counted apart": Mutant(
         "queries", 'f"{metric}/{role}/{fingerprint}"', 'f"{metric}/{role}/{part}/{fingerprint}"'
@@ -68,97 +68,28 @@ MUTANTS = {
     "what is not in a rebuilt baseline is new": Mutant("readings", "and not rebuilt", ""),
     "what was not answered is forgotten": Mutant("readings", "return added, known", "return added, None"),
     "more bad requests than requests": Mutant("readings", "    if bad > requests:", "    if False:"),
-    "any bound will do": Mutant("readings", "    if wanted not in bounds:", "    if not bounds:"),
-    "fast requests are the slow ones": Mutant("readings", "if bound > wanted", "if bound <= wanted"),
+    "any bound will do": Mutant("readings", "wanted is not None and wanted not in bounds", "not bounds"),
+    "fast requests are the slow ones": Mutant("readings", "if above > bound", "if above <= bound"),
+    "a bound that one pod lacks is counted": Mutant(
+        "readings", "set(bands).intersection(*histograms.values()) - {math.inf}", "set(bands) - {math.inf}"
+    ),
+    "the largest bound is a bound": Mutant(
+        "readings", "(*histograms.values()) - {math.inf}", "(*histograms.values())"
+    ),
+    "series of bad requests are enough": Mutant(
+        "readings", 'any(series.part == "total" for series in added.series)', "bool(added.series)"
+    ),
+    "a histogram always has series": Mutant(
+        "readings", "slower, added.note, bool(added.series))", "slower, added.note)"
+    ),
     "NaN is a number": Mutant("readings", "if math.isfinite(value) else", "if True else"),
-    "the limit itself is too much": Mutant(
-        "judge", "if bad > allowed * max(requests, min_requests):",
-        "if bad >= allowed * max(requests, min_requests):",
-    ),
-    "a block waits for its end to fail": Mutant(
-        "judge", "if bad > allowed * max(requests, min_requests):",
-        "if requests >= min_requests and bad > allowed * requests:",
-    ),
-    "few requests are enough": Mutant("judge", "    if requests >= min_requests:", "    if requests:"),
-    "no requests are a pass": Mutant(
-        "judge", "    if requests >= min_requests:", "    if requests >= min_requests or not requests:"
-    ),
-    "shares are floats": Mutant("judge", 'Fraction(f"{share:.12g}")', "Fraction(share)"),
-    "a failed block goes on": Mutant(
-        "judge", "replace(_failed(status, found, share), requests=0, bad=0)", "_failed(status, found, share)"
-    ),
-    "a passed block goes on": Mutant(
-        "judge", "replace(_passed(status, found, share), requests=0, bad=0)", "_passed(status, found, share)"
-    ),
-    "a pass does not end a row of failures": Mutant(
-        "judge", "passes=status.passes + 1, failures=0,", "passes=status.passes + 1,"
-    ),
-    "one failure more is allowed": Mutant(
-        "judge", "if status.failures >= metric.failure_limit", "if status.failures > metric.failure_limit"
-    ),
-    "safe while failing": Mutant(
-        "judge", "if status.passes and not status.failures", "if status.passes"
-    ),
-    "safe without a pass": Mutant(
-        "judge", "if status.passes and not status.failures", "if not status.failures"
-    ),
-    "no data takes harm back": Mutant(
-        "judge", "message=message, verdict=_settled(metric, status, Verdict.BLIND)",
-        "message=message, verdict=Verdict.BLIND",
-    ),
-    "an outage is no blindness": Mutant(
-        "judge", "message=reason, verdict=_settled(metric, status, Verdict.BLIND)",
-        "message=reason, verdict=_settled(metric, status, Verdict.SAFE)",
-    ),
-    "no answer is a failure": Mutant(
-        "judge", "return replace(status, message=reason,",
-        "return replace(status, failures=status.failures + 1, message=reason,",
-    ),
-    "always answered": Mutant("judge", "answered=not any(", "answered=True or not any("),
-    "blindness outweighs harm": Mutant(
-        "judge", "(Verdict.HARMFUL, Verdict.BLIND, Verdict.UNDECIDED)",
-        "(Verdict.BLIND, Verdict.HARMFUL, Verdict.UNDECIDED)",
-    ),
-    "another limit, the same memory": Mutant(
-        "judge", "known = {(metric.name, metric.limit): metric for metric in memory}",
-        "known = {(m.name, limit_of(n)): m for m in memory for n in analysis.metrics}",
-    ),
     "what came twice counts twice": Mutant("samples", "        if identity in owner:", "        if False:"),
     "a stranger's series is somebody's": Mutant(
         "samples", 'owner = found.get(labels.pop(MARK, ""))',
         'owner = found.get(labels.pop(MARK, ""), found[min(found)])',
     ),
-    "tolerated and alternative ratio are swapped": Mutant(
-        "evidence", "(ratio - null) / (null * (1 + odds * ratio))",
-        "(null - ratio) / (ratio * (1 + odds * null))",
-    ),
-    "candidate and stable are swapped": Mutant(
-        "evidence", "_compared(candidate, stable, tolerate, alternatives)",
-        "_compared(stable, candidate, tolerate, alternatives)",
-    ),
-    "bursts are not tempered": Mutant("evidence", "before + temper * gain", "before + gain"),
-    "the evidence is a sum, no mean": Mutant("evidence", " / len(logs))", ")"),
-    "safe asks for harm": Mutant("evidence", "must_not_exceed, BETTER)", "must_not_exceed, WORSE)"),
-    "good requests are worth nothing": Mutant(
-        "evidence", "good = candidate.requests - candidate.bad", "good = 0"
-    ),
-    "the odds are those of stable": Mutant(
-        "evidence", "odds = candidate.requests / stable.requests",
-        "odds = stable.requests / max(candidate.requests, 1)",
-    ),
-    "a few errors are a burst": Mutant("dispersion", "* (sums.bad - 1) / (sums.bad + 1)", "* 1.0"),
-    "bursts have no end": Mutant("dispersion", "1.0), LARGEST)", "1.0), 1e9)"),
-    "calm makes it sure": Mutant(
-        "dispersion", "max(chi_squared / (sums.windows - 1), 1.0)", "chi_squared / (sums.windows - 1)"
-    ),
-    "squares are forgotten": Mutant(
-        "dispersion", "stable.bad * stable.bad / stable.requests", "stable.bad / stable.requests"
-    ),
-    "testers are a mismatch": Mutant("split", "(testers and candidate >= share * total)", "False"),
-    "testers excuse everything": Mutant("split", "(testers and candidate >= share * total)", "testers"),
-    "every deviation is a mismatch": Mutant("split", "DEVIATION = 0.1", "DEVIATION = 0.0"),
-    "at 0% everything is right": Mutant("split", "(candidate and share == 0) or ", ""),
-    "the prior knows everything": Mutant("split", "CONCENTRATION = 1000.0", "CONCENTRATION = 1e9"),
+    **JUDGING,
+    **KEEPING,
 }  # fmt: skip
 
 

@@ -1,18 +1,22 @@
 """The door, against a server that misbehaves: what is no answer is a Failure that says why."""
 
 import datetime as dt
+import gzip
 import json
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import pytest
 
+from analysis import connection
 from analysis.prometheus import Prometheus
 from analysis.queries import MARK, Query
-from analysis.samples import Answer, Failure, Sample
+from analysis.samples import Answer, Failure, History, Moment, Sample
 from metrics import NOW
 
 
@@ -158,10 +162,23 @@ class TestNoAnswer:
             pytest.param({"code": 401, "body": b"<html>"}, "gave status 401: and something", id="401"),
             pytest.param({"code": 404, "body": b"not here"}, "gave status 404", id="404"),
             pytest.param({"code": 400, "body": b"<html>"}, "gave status 400: and", id="a proxy's 400"),
-            pytest.param({"code": 429, "body": b""}, "gave status 429", id="429"),
             pytest.param(
-                {"code": 301, "headers": {"Location": "http://127.0.0.1:1/"}},
-                "gave status 301", id="a redirect",
+                {"code": 429, "body": b"", "headers": {"Retry-After": "1"}}, "gave status 429", id="429"
+            ),
+            pytest.param(
+                {"code": 429, "body": error("too many outstanding requests", "too_many_requests")},
+                "gave status 429: too many outstanding requests", id="Mimir's 429",
+            ),
+            pytest.param(
+                {"code": 401, "body": b"no org id\n"}, "gave status 401: and", id="Mimir without a tenant"
+            ),
+            pytest.param(
+                {"code": 301, "headers": {"Location": "http://me:s3cret@127.0.0.1:1/x?token=s3cret"}},
+                "gave status 301: it points to http://127.0.0.1:1, which is not asked", id="a redirect",
+            ),
+            pytest.param(
+                {"code": 308, "headers": {"Location": "/login"}},
+                "gave status 308: it points to another path, which is not asked", id="a redirect at home",
             ),
             pytest.param(
                 {"code": 503, "body": error("query timed out in expression evaluation", "timeout")},
@@ -171,6 +188,21 @@ class TestNoAnswer:
                 {"body": success(series("1"), warnings=["store-2 is not available"])},
                 "gave a partial answer: store-2 is not available", id="a partial answer",
             ),
+            pytest.param(
+                {"body": success(series("1"), warnings="store-2 is not available")},
+                "gave a partial answer: store-2 is not available", id="a warning that is no list",
+            ),
+            pytest.param(
+                {"body": {"status": "success", "data": {
+                    "resultType": "vector", "result": [series("1")], "warnings": ["receive series: x"]
+                }}},
+                "gave a partial answer: receive series: x", id="a partial answer of Thanos'",
+            ),
+            pytest.param(
+                {"body": success(series("1"), isPartial=True, trace={}, stats={"seriesFetched": "1"})},
+                "gave a partial answer: a part of the storage did not answer", id="VictoriaMetrics'",
+            ),
+            pytest.param({"body": b"[" * 100_000}, STRANGE, id="JSON without a bottom"),
             pytest.param(
                 {"body": success({"metric": {}, "value": [1, "1"]})},
                 "gave a series that nobody asked for", id="a series without the mark",
@@ -226,13 +258,18 @@ class TestNoAnswer:
         assert "s3cret" not in reason
         assert asking.outcomes == {"failed": 2}
 
-    @pytest.mark.parametrize("then", ["silence", "hang"])
+    @pytest.mark.parametrize("then", ["silence", "hang", "drip"])
     def test_too_slow(self, hasty: Asking, scripted: Server, play: Play, then: str) -> None:
         play({"body": success(series("1")), "then": then})
         begun = time.monotonic()
         assert hasty.reason().endswith("took longer than 0.3s")
         assert time.monotonic() - begun < 3
         assert len(scripted.asked) == 1
+
+    def test_when_the_time_is_over_nothing_is_asked(self, scripted: Server) -> None:
+        asking = Asking(f"http://{scripted.host}", seconds=0)
+        assert asking.reason().endswith("took longer than 0s")
+        assert scripted.asked == []
 
     def test_a_server_that_cannot_be_asked_is_not_asked_for_the_rest(
         self, hasty: Asking, scripted: Server, play: Play
@@ -244,6 +281,25 @@ class TestNoAnswer:
         answers = hasty.ask(UP, DOWN)
         assert all(isinstance(answer, Failure) for answer in answers.values())
         assert len(scripted.asked) == 1
+
+    def test_a_huge_answer_is_not_read_to_its_end(
+        self, asking: Asking, play: Play, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connection, "MOST_BYTES", 2**20)
+        play({"body": b" " * (2**20 + 1)})
+        assert "gave more than 1 MiB" in asking.reason()
+        play({"body": json.dumps(success()).encode().ljust(2**20)})
+        assert asking.ask() == {UP.id: ()}
+
+    def test_a_whole_answer_of_victoriametrics_is_one(self, asking: Asking, play: Play) -> None:
+        play({"body": success(series("1"), isPartial=False, trace={}, stats={"seriesFetched": "1"})})
+        assert asking.ask() == {UP.id: (Sample({}, 1.0),)}
+
+    def test_an_answer_may_be_compressed_and_in_pieces(self, asking: Asking, play: Play) -> None:
+        content = gzip.compress(json.dumps(success(series("1"))).encode())
+        headers = {"Content-Encoding": "gzip", "Content-Length": str(len(content))}
+        play({"body": content, "headers": headers})
+        assert asking.ask() == {UP.id: (Sample({}, 1.0),)}
 
 
 class TestRefusals:
@@ -274,3 +330,164 @@ def test_what_prometheus_says_is_read_whatever_encoding_the_proxy_claims(asking:
     content = json.dumps(success(series("1", pod="größe"))).encode()
     play({"body": content, "headers": {"Content-Type": "application/json"}})
     assert asking.ask() == {UP.id: (Sample({"pod": "größe"}, 1.0),)}
+
+
+class TestMemory:
+    """What cannot be joined is asked apart: no longer than it has to be, and whoever asks."""
+
+    BAD = error("no such function")
+
+    def test_is_of_the_expression_so_that_a_repaired_query_is_joined_again(
+        self, asking: Asking, scripted: Server, play: Play
+    ) -> None:
+        play({"code": 400, "body": self.BAD})
+        asking.ask(UP)
+        scripted.asked.clear()
+        repaired = Query(UP.id, "up2")
+        play({"body": success(series("1"), series("2", DOWN))})
+        assert asking.ask(repaired, DOWN) == {UP.id: (Sample({}, 1.0),), DOWN.id: (Sample({}, 2.0),)}
+        assert len(scripted.asked) == 1
+        scripted.asked.clear()
+        play({"code": 400, "body": self.BAD})
+        asking.ask(Query("somebody/candidate/value/else", UP.expression))
+        assert [asked["query"] for asked in scripted.asked] == [UP.expression]
+
+    def test_ends_when_the_expression_gives_series(
+        self, asking: Asking, scripted: Server, play: Play
+    ) -> None:
+        """An endpoint may refuse everything for a while: nobody is asked apart for ever after."""
+        play({"code": 422, "body": self.BAD})
+        asking.ask(UP, DOWN)
+        play({"body": success({"metric": {}, "value": [1, "1"]})})
+        assert asking.ask(UP, DOWN) == {UP.id: (Sample({}, 1.0),), DOWN.id: (Sample({}, 1.0),)}
+        scripted.asked.clear()
+        play({"body": success(series("1"), series("2", DOWN))})
+        asking.ask(UP, DOWN)
+        assert len(scripted.asked) == 1
+
+    def test_does_not_end_for_a_scalar(self, asking: Asking, scripted: Server, play: Play) -> None:
+        scalar = {"status": "success", "data": {"resultType": "scalar", "result": [1, "7"]}}
+        play({"code": 400, "body": self.BAD}, {"body": scalar})
+        for requests_made in (2, 1, 1):
+            assert asking.ask() == {UP.id: (Sample({}, 7.0),)}
+            assert len(scripted.asked) == requests_made
+            scripted.asked.clear()
+
+    @pytest.mark.parametrize(("code", "final"), [(400, True), (422, False)])
+    def test_only_a_wrong_expression_stays_wrong(
+        self, asking: Asking, play: Play, code: int, *, final: bool
+    ) -> None:
+        """422 is also said of too many samples, and by some of everything."""
+        play({"code": code, "body": self.BAD})
+        answer = asking.ask()[UP.id]
+        assert answer == Failure("Prometheus refused the query: no such function", refused=final)
+
+    def test_halving_takes_no_longer_than_one_question(
+        self, hasty: Asking, scripted: Server, play: Play
+    ) -> None:
+        many = [Query(f"m/candidate/value/{number}", f"up{number}") for number in range(64)]
+        play({"code": 422, "body": self.BAD, "then": "drip"})
+        answers = hasty.ask(*many)
+        assert len(answers) == 64
+        assert all(isinstance(answer, Failure) for answer in answers.values())
+        assert len(scripted.asked) == 1
+
+
+class TestHistory:
+    STEP = dt.timedelta(seconds=60)
+
+    def past(self, asking: Asking, *queries: Query, steps: int = 3) -> dict[str, History]:
+        end = NOW + (steps - 1) * self.STEP
+        return dict(asking.client.history(queries or (UP,), NOW, end, self.STEP))
+
+    def matrix(self, *steps: int, query: Query = UP) -> dict[str, Any]:
+        points = [[(NOW + step * self.STEP).timestamp(), str(step)] for step in steps]
+        return {"metric": {MARK: query.id}, "values": points}
+
+    def moments(self, *values: float | None, first: int = 0) -> tuple[Moment, ...]:
+        return tuple(
+            Moment(NOW + (first + number) * self.STEP, () if value is None else (Sample({}, value),))
+            for number, value in enumerate(values)
+        )
+
+    def test_all_queries_go_as_one_form(self, asking: Asking, scripted: Server, play: Play) -> None:
+        play({"body": success(self.matrix(0, 2), self.matrix(1, query=DOWN), kind="matrix")})
+        assert self.past(asking, UP, DOWN) == {
+            UP.id: self.moments(0.0, None, 2.0),
+            DOWN.id: self.moments(None, 1.0, None),
+        }
+        (asked,) = scripted.asked
+        assert (asked[":method"], asked[":path"]) == ("POST", "/api/v1/query_range")
+        assert float(asked["start"]) == NOW.timestamp()
+        assert float(asked["end"]) == (NOW + 2 * self.STEP).timestamp()
+        assert (asked["step"], asked["nocache"]) == ("60.000", "1")
+
+    def test_a_long_past_is_asked_for_in_several_requests(
+        self, asking: Asking, scripted: Server, play: Play
+    ) -> None:
+        play(
+            {"body": success(self.matrix(0, 9_999), kind="matrix")},
+            {"body": success(self.matrix(10_000), kind="matrix")},
+        )
+        found = self.past(asking, steps=10_001)[UP.id]
+        assert isinstance(found, tuple)
+        assert [moment.at for moment in found] == [NOW + step * self.STEP for step in range(10_001)]
+        assert found[-2:] == self.moments(9_999.0, 10_000.0, first=9_999)
+        assert len(scripted.asked) == 2
+
+    def test_one_request_that_fails_is_a_failure_of_the_whole_and_no_more_are_made(
+        self, asking: Asking, scripted: Server, play: Play
+    ) -> None:
+        play(
+            {"body": success(self.matrix(0), kind="matrix")},
+            {"code": 500, "body": error("disk full")},
+            {"body": success(kind="matrix")},
+        )
+        found = self.past(asking, steps=30_001)[UP.id]
+        assert isinstance(found, Failure)
+        assert "disk full" in found.reason
+        assert len(scripted.asked) == 2
+
+    def test_a_refused_query_does_not_spoil_the_others(self, asking: Asking, play: Play) -> None:
+        bad = {"code": 400, "body": error("no such function")}
+        play(bad, bad, bad, {"body": success(self.matrix(1, query=DOWN), kind="matrix")})
+        found = self.past(asking, UP, DOWN)
+        assert found[UP.id] == Failure("Prometheus refused the query: no such function", refused=True)
+        assert found[DOWN.id] == self.moments(None, 1.0, None)
+
+    @pytest.mark.parametrize(
+        ("body", "said"),
+        [
+            (success(kind="vector"), "it gives a vector"),
+            (success({"metric": {MARK: UP.id}, "values": [[1, "1"]]}, kind="matrix"), "nobody asked for"),
+            (success({"metric": {MARK: UP.id}}, kind="matrix"), "no series"),
+            (success(kind="matrix", isPartial=True), "a partial answer"),
+        ],
+    )
+    def test_what_is_no_answer_is_a_failure(
+        self, asking: Asking, play: Play, body: dict[str, Any], said: str
+    ) -> None:
+        play({"body": body})
+        found = self.past(asking)[UP.id]
+        assert isinstance(found, Failure)
+        assert said in found.reason
+
+    def test_an_empty_span_is_no_request(self, asking: Asking, scripted: Server) -> None:
+        assert self.past(asking, steps=0) == {UP.id: ()}
+        assert scripted.asked == []
+
+
+def test_many_threads_share_a_real_connection(scripted: Server, play: Play) -> None:
+    """One request under way; who asks meanwhile gets the same timestamp, and each their own answer."""
+    play({"body": success({"metric": {MARK: "0"}, "value": [1, "1"]})})
+    client = Prometheus(f"http://{scripted.host}", dt.timedelta(seconds=5), now=lambda: NOW)
+    together = threading.Barrier(8)
+
+    def ask(_number: int) -> tuple[dt.datetime, Any]:
+        together.wait(30)
+        return client.ask_now((UP,))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, range(8))) == [(NOW, {UP.id: (Sample({}, 1.0),)})] * 8
+    client.close()
+    assert 1 <= len(scripted.asked) <= 8

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from analysis.counters import Baseline
 from analysis.judge import judge
 from analysis.prometheus import Prometheus
-from analysis.queries import Query, queries_for, resolve
-from analysis.readings import Counts, count
+from analysis.queries import Query, queries_for
+from analysis.readings import Counts, Latencies, count
 from analysis.samples import Answer, Failure, Sample
-from analysis.verdict import Judgement
-from config.canary import Analysis
-from config.status import MetricStatus, Verdict
+from analysis.verdict import Judgement, Memory
+from config.metrics import Analysis
+from config.placeholders import resolve
+from config.status import HeldReason, Verdict
 from controller.clock import SystemClock
-from metrics import NOW, SUBJECT, analysis, errors, latency, saturation
+from metrics import NOW, SUBJECT, analysis, errors, latency, saturation, window
 from sandbox.process import wait_until
 
 
@@ -245,7 +246,7 @@ class Evaluating:
         self.asking, self.about = asking, about
         self.queries = queries_for(about, SUBJECT)
         self.baseline = Baseline()
-        self.memory: tuple[MetricStatus, ...] = ()
+        self.memory = Memory()
         self.requests: Counter[str] = Counter()
 
     def __call__(self) -> Judgement:
@@ -253,10 +254,10 @@ class Evaluating:
         answers = self.asking.client.ask(self.queries, now)
         self.baseline, readings = count(self.about, self.baseline, self.queries, answers)
         for name, reading in readings.items():
-            if isinstance(reading.candidate, Counts):
+            if isinstance(reading.candidate, Counts | Latencies):
                 self.requests[name] += reading.candidate.requests
-        judgement = judge(self.about, self.memory, readings, now)
-        self.memory = judgement.metrics
+        judgement = judge(self.about, self.memory, window(readings, weight=50, until=now))
+        self.memory = judgement.memory
         return judgement
 
     def until(self, errors: int, latency: int) -> bool:
@@ -288,11 +289,12 @@ def test_real_requests_are_counted_one_by_one_and_judged(prometheus: str, asking
     )
     visit(24)
     assert evaluate.until(24, 24)
-    assert evaluate().verdict is Verdict.UNDECIDED
+    assert evaluate().waits_for is HeldReason.TOO_FEW_REQUESTS
     visit(7)
     assert evaluate.until(31, 31)
     last = evaluate()
     assert evaluate.requests == {"errors": 31, "latency": 31}
-    assert (last.verdict, last.answered) == (Verdict.SAFE, True)
-    assert [metric.passes >= 1 for metric in last.metrics] == [True, True, True]
+    assert (last.verdict, last.waits_for, last.answered) == (Verdict.UNDECIDED, None, True)
+    assert [metric.requests for metric in last.memory.metrics] == [31, 31, 0]
+    assert [metric.passes > 0 for metric in last.memory.metrics] == [False, False, True]
     assert asking.outcomes.total() == asking.outcomes["answered"]

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.queries import ROLES, Query, join, origin, queries_for, resolve
-from config.canary import Analysis
-from config.placeholders import PLACEHOLDERS
+from analysis.queries import ROLES, Query, join, origin, queries_for
+from config.metrics import Analysis
+from config.placeholders import PLACEHOLDERS, WITH_UPSTREAMS
 from metrics import SUBJECT, analysis, errors, latency, saturation
 
 
@@ -25,7 +25,7 @@ def asked(about: Analysis, *, window: int = 90, candidate: str = "v2") -> dict[t
 
 
 def test_every_placeholder_has_a_value_for_both_versions() -> None:
-    assert set(VALUES) == set(SUBJECT.values("stable")) == PLACEHOLDERS
+    assert set(VALUES) == set(SUBJECT.values("stable")) == PLACEHOLDERS - WITH_UPSTREAMS
 
 
 @pytest.mark.parametrize(
@@ -52,59 +52,6 @@ def test_a_version_that_is_not_there_stands_for_nothing() -> None:
 )
 def test_the_window_is_written_in_whole_seconds_and_is_never_empty(seconds: float, written: str) -> None:
     assert replace(SUBJECT, window=dt.timedelta(seconds=seconds)).values("stable")["window"] == written
-
-
-@pytest.mark.parametrize(
-    ("expression", "filled"),
-    [
-        pytest.param('a{v="{{ version }}"}', 'a{v="1.2"}', id="in a string"),
-        pytest.param("a{v='{{version}}'}", "a{v='1.2'}", id="in single quotes, without spaces"),
-        pytest.param('a{v="x-{{ version }}-{{ name }}"}', 'a{v="x-1.2-echo"}', id="two in a string"),
-        pytest.param('a{v=~"{{ version }}-.*"}', 'a{v=~"1\\\\.2-.*"}', id="in a regular expression"),
-        pytest.param('a{v!~ "{{ version }}"}', 'a{v!~ "1\\\\.2"}', id="in a negated one, with a space"),
-        pytest.param(
-            'a{v=~ # which?\n"{{ version }}"}',
-            'a{v=~ # which?\n"1\\\\.2"}',
-            id="in a regular expression after a comment",
-        ),
-        pytest.param("a{v=`{{ version }}`}", 'a{v="1.2"}', id="in backquotes"),
-        pytest.param("a{v=~`\\d{{ version }}`}", 'a{v=~"\\\\d1\\\\.2"}', id="in backquoted regex"),
-        pytest.param("a{v=`\\d`}", "a{v=`\\d`}", id="backquotes without a placeholder stay"),
-        pytest.param("rate(a[{{ window }}])", "rate(a[90s])", id="a duration"),
-        pytest.param("a_{{ name }}_total", "a_echo_total", id="a word within a name"),
-        pytest.param("a{} # {{ version }} isn't it", "a{} ", id="comments go"),
-        pytest.param('a{v="# {{ name }}"} # x', 'a{v="# echo"} ', id="no comment in a string"),
-        pytest.param('a{v="\\"{{ name }}"}', 'a{v="\\"echo"}', id="after an escaped quote"),
-    ],
-)
-def test_placeholders_are_filled_in_where_they_stand(expression: str, filled: str) -> None:
-    assert resolve(expression, {**VALUES, "version": "1.2"}) == filled
-
-
-@pytest.mark.parametrize(
-    ("expression", "filled"),
-    [
-        pytest.param('a{v="{{ version }}"}', 'a{v="\\"\'`\\\\\\n.+"}', id="double quotes"),
-        pytest.param("a{v='{{ version }}'}", "a{v='\"\\'`\\\\\\n.+'}", id="single quotes"),
-        pytest.param("a{v=`{{ version }}`}", 'a{v="\\"\'`\\\\\\n.+"}', id="backquotes"),
-        pytest.param(
-            'a{v=~"{{ version }}"}', 'a{v=~"\\"\'`\\\\\\\\\\n\\\\.\\\\+"}', id="a regular expression"
-        ),
-    ],
-)
-def test_a_value_cannot_end_its_string(expression: str, filled: str) -> None:
-    assert resolve(expression, {**VALUES, "version": "\"'`\\\n.+"}) == filled
-
-
-@pytest.mark.parametrize(
-    ("expression", "name"),
-    [
-        pytest.param("a_{{ version }}_total", "my-app", id="a minus would subtract"),
-        pytest.param('a{v="{{ version }}', '"} or vector(1) #', id="a string that was never closed"),
-    ],
-)
-def test_what_is_not_one_word_is_not_filled_in_outside_of_strings(expression: str, name: str) -> None:
-    assert resolve(expression, {**VALUES, "version": name}) == expression
 
 
 def test_every_metric_is_asked_about_both_versions() -> None:

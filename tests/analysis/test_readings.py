@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from analysis.counters import Baseline
 from analysis.queries import Query, Role, Subject, origin, queries_for
-from analysis.readings import Counts, MetricReading, NoData, Number, Reading, count
+from analysis.readings import Counts, Latencies, MetricReading, NoData, Number, Reading, count
 from analysis.samples import Answer, Failure, Sample
-from config.canary import Analysis
+from config.metrics import Analysis
 from config.status import Revision
 
 
@@ -95,7 +95,7 @@ class TestRatio:
         assert readings(analysis(ERRORS), ratio(3, 100), ratio(4, 120)) == {"errors": Counts(20, 1)}
 
     def test_no_series_is_no_request_and_says_so(self) -> None:
-        silent = Counts(0, 0, "the query finds no series yet")
+        silent = Counts(0, 0, "the query finds no series yet", series=False)
 
         assert readings(analysis(ERRORS), ratio(None, None)) == {"errors": silent}
         assert readings(analysis(ERRORS), ratio(None, None), ratio(None, None)) == {"errors": silent}
@@ -105,6 +105,11 @@ class TestRatio:
 
     def test_a_candidate_that_appears_later_counts_from_zero(self) -> None:
         assert readings(analysis(ERRORS), ratio(None, None), ratio(2, 50)) == {"errors": Counts(50, 2)}
+
+    def test_series_of_bad_requests_alone_could_not_count_any(self) -> None:
+        gone = readings(analysis(ERRORS), ratio(1, 10), ratio(1, None))
+
+        assert gone == {"errors": Counts(0, 0, series=False)}
 
     def test_a_pod_of_stable_that_appears_later_does_not(self) -> None:
         seen = [ratio(None, None), ratio(2, 50), ratio(3, 60)]
@@ -195,41 +200,59 @@ class TestWhatCouldNotBeCounted:
 
 
 class TestHistogram:
-    def test_slow_is_what_lies_above_the_bound(self) -> None:
+    def test_slow_is_what_lies_above_a_bound_for_every_bound(self) -> None:
         before = buckets({"0.1": 50, "0.5": 90, "+Inf": 100})
         now = buckets({"0.1": 55, "0.5": 117, "+Inf": 130})
 
-        assert readings(analysis(LATENCY), before, now) == {"latency": Counts(30, 3)}
+        assert readings(analysis(LATENCY), before, now) == {"latency": Latencies(30, ((0.1, 25), (0.5, 3)))}
+
+    def test_without_a_limit_any_bounds_will_do_in_ascending_order(self) -> None:
+        unlimited = {name: value for name, value in LATENCY.items() if name != "max"}
+        before = buckets({"10": 0, "2": 0, "+Inf": 0})
+        now = buckets({"10": 4, "2": 3, "+Inf": 5})
+
+        assert readings(analysis(unlimited), before, now) == {"latency": Latencies(5, ((2, 2), (10, 1)))}
 
     def test_every_label_set_is_a_histogram_of_its_own(self) -> None:
         before = buckets({"0.5": 0, "+Inf": 0}, {"0.5": 0, "+Inf": 0})
         now = buckets({"0.5": 10, "+Inf": 12}, {"0.5": 7, "+Inf": 8})
 
-        assert readings(analysis(LATENCY), before, now) == {"latency": Counts(20, 3)}
+        assert readings(analysis(LATENCY), before, now) == {"latency": Latencies(20, ((0.5, 3),))}
+
+    def test_only_the_bounds_that_all_pods_have_can_be_counted(self) -> None:
+        before = buckets({"0.1": 0, "0.5": 0, "+Inf": 0}, {"0.5": 0, "1": 0, "+Inf": 0})
+        now = buckets({"0.1": 8, "0.5": 9, "+Inf": 12}, {"0.5": 5, "1": 7, "+Inf": 8})
+
+        assert readings(analysis(LATENCY), before, now) == {"latency": Latencies(20, ((0.5, 6),))}
 
     @pytest.mark.parametrize("written", ["0.5", "0.50", "5e-1", ".5"])
     def test_bounds_are_compared_as_numbers(self, written: str) -> None:
         before, now = (buckets({written: fast, "+Inf": total}) for fast, total in ((1, 1), (3, 4)))
 
-        assert readings(analysis(LATENCY), before, now) == {"latency": Counts(3, 1)}
+        assert readings(analysis(LATENCY), before, now) == {"latency": Latencies(3, ((0.5, 1),))}
 
     def test_a_restart_makes_no_slow_requests(self) -> None:
         """The fast bucket has outgrown its old value already, the total has not."""
         before = buckets({"0.5": 50, "+Inf": 100})
         now = buckets({"0.5": 60, "+Inf": 60})
 
-        assert readings(analysis(LATENCY), before, now) == {"latency": Counts(60, 0)}
+        assert readings(analysis(LATENCY), before, now) == {"latency": Latencies(60, ((0.5, 0),))}
 
     def test_a_restart_that_every_bucket_hides_shows_between_them(self) -> None:
         before = buckets({"0.1": 0, "0.5": 1, "+Inf": 4})
         now = buckets({"0.1": 5, "0.5": 6, "+Inf": 7})
 
-        assert readings(analysis(LATENCY), before, now) == {"latency": Counts(7, 1)}
+        assert readings(analysis(LATENCY), before, now) == {"latency": Latencies(7, ((0.1, 2), (0.5, 1)))}
 
     def test_no_series_is_no_request(self) -> None:
-        silent = Counts(0, 0, "the query finds no series yet")
+        silent = Latencies(0, (), "the query finds no series yet", series=False)
 
         assert readings(analysis(LATENCY), buckets(), buckets()) == {"latency": silent}
+
+    def test_counting_starts_at_the_first_evaluation(self) -> None:
+        found = readings(analysis(LATENCY), buckets({"0.5": 50, "+Inf": 100}))
+
+        assert found == {"latency": Latencies(0, ((0.5, 0),), "counting starts now")}
 
     @pytest.mark.parametrize("evaluations", [1, 2], ids=["at once", "later"])
     @pytest.mark.parametrize(
@@ -290,7 +313,7 @@ class TestHistogram:
 
         _, found = evaluate(analysis(stricter), baseline, buckets({"0.1": 2, "0.5": 4, "+Inf": 4}))
 
-        assert found["latency"].candidate == Counts(2, 1)
+        assert found["latency"].candidate == Latencies(2, ((0.1, 1), (0.5, 0)))
 
 
 class TestNumber:
@@ -476,9 +499,10 @@ def test_no_request_is_made_up_whatever_happens_to_pods(rounds: Sequence[Sequenc
         truth = {"errors": (requests, bad), "latency": (requests, slow)}
         for metric, (requests_before, bad_before) in counted.items():
             reading = found[metric].candidate
-            assert isinstance(reading, Counts)
-            assert 0 <= reading.bad <= reading.requests
-            counted[metric] = (requests_before + reading.requests, bad_before + reading.bad)
+            assert isinstance(reading, Counts | Latencies)
+            bad_now = reading.bad if isinstance(reading, Counts) else dict(reading.slower).get(0.5, 0)
+            assert 0 <= bad_now <= reading.requests
+            counted[metric] = (requests_before + reading.requests, bad_before + bad_now)
             assert counted[metric] <= truth[metric]
             assert counted[metric][1] <= truth[metric][1]
     if not any(happening.restarts for happens in rounds for happening in happens):

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from analysis.queries import MARK
-from analysis.samples import NoNumberError, Sample, UnreadableError, read_result, split
+from analysis.samples import NoNumberError, Sample, UnreadableError, read_matrix, read_result, split
 
 
 def series(value: object, **labels: str) -> dict[str, object]:
@@ -69,6 +69,10 @@ class TestReadResult:
         with pytest.raises(UnreadableError):
             read_result(result)
 
+    def test_the_same_series_twice_spoils_the_answer(self) -> None:
+        with pytest.raises(UnreadableError, match=r"the same series twice.*pod"):
+            read_result([series("1", pod="a", zone="b"), series("1", zone="b", pod="a")])
+
     def test_a_long_riddle_is_not_repeated_in_full(self) -> None:
         with pytest.raises(UnreadableError) as raised:
             read_result([series("x" * 100_000)])
@@ -85,6 +89,57 @@ class TestReadResult:
                 continue  # so is a series with one label less
             with pytest.raises(UnreadableError):
                 read_result(_without(whole, path))
+
+
+def ranged(*points: tuple[object, object], **labels: str) -> dict[str, object]:
+    return {"metric": labels, "values": [list(point) for point in points]}
+
+
+class TestReadMatrix:
+    def test_samples_are_gathered_by_their_instant(self) -> None:
+        matrix = [ranged((1.5, "1"), (2.5, "2"), pod="a"), ranged((2.5, "+Inf"), pod="b")]
+
+        assert read_matrix(matrix) == {
+            1500: (Sample({"pod": "a"}, 1.0),),
+            2500: (Sample({"pod": "a"}, 2.0), Sample({"pod": "b"}, math.inf)),
+        }
+
+    def test_no_series_is_an_answer(self) -> None:
+        assert read_matrix([]) == {}
+
+    def test_instants_that_a_float_cannot_hold_are_the_millisecond_that_was_meant(self) -> None:
+        assert list(read_matrix([ranged((1767225600.123, "1"), (1767225600.281, "1"))])) == [
+            1767225600123,
+            1767225600281,
+        ]
+
+    def test_a_native_histogram_is_the_fault_of_the_expression(self) -> None:
+        with pytest.raises(NoNumberError, match="native histogram"):
+            read_matrix([{"metric": {}, "histograms": [[1, {"count": "5"}]]}])
+
+    @pytest.mark.parametrize(
+        "result",
+        [
+            pytest.param(None, id="nothing"),
+            pytest.param({}, id="no list"),
+            pytest.param([[1, "1"]], id="a point alone"),
+            pytest.param([series("1")], id="a vector"),
+            pytest.param([{"values": [[1, "1"]]}], id="no labels"),
+            pytest.param([{"metric": {"pod": 1}, "values": [[1, "1"]]}], id="a label that is a number"),
+            pytest.param([{"metric": {}, "values": None}], id="no values"),
+            pytest.param([ranged(("1", "1"))], id="an instant that is text"),
+            pytest.param([ranged((math.nan, "1"))], id="an instant that is no number"),
+            pytest.param([ranged((math.inf, "1"))], id="an instant without end"),
+            pytest.param([ranged((1, 1))], id="a number that is no text"),
+            pytest.param([ranged((1, "one"))], id="a word"),
+            pytest.param([{"metric": {}, "values": [[1]]}], id="no number"),
+            pytest.param([ranged((1, "1"), pod="a"), ranged((1, "2"), pod="a")], id="the same series twice"),
+            pytest.param([ranged((1, "1"), (1, "2"))], id="two numbers at one instant"),
+        ],
+    )
+    def test_nothing_is_guessed_from_what_is_no_answer(self, result: object) -> None:
+        with pytest.raises(UnreadableError):
+            read_matrix(result)
 
 
 class TestSplit:
@@ -117,9 +172,7 @@ class TestSplit:
     def test_the_same_labels_in_two_queries_are_two_series(self) -> None:
         samples = [Sample({MARK: "a", "pod": "1"}, 1.0), Sample({MARK: "b", "pod": "1"}, 1.0)]
 
-        assert [
-            len(answer) for answer in split(samples, ["a", "b"]).values() if isinstance(answer, tuple)
-        ] == [1, 1]
+        assert [len(answer) for answer in split(samples, ["a", "b"]).values()] == [1, 1]
 
 
 def _paths(data: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

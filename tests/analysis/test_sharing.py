@@ -1,145 +1,310 @@
-"""Who asks while a request is under way travels with the next one, and everybody arrives."""
+"""Many threads, one request under way: nobody waits for company, nobody is lost, nobody is harmed."""
 
 import datetime as dt
 import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
 from analysis.queries import Query
-from analysis.samples import Answer, Sample
-from analysis.sharing import MOST_TOGETHER, Answered, Sharing
-from metrics import NOW
+from analysis.samples import Answer, Failure, Sample
+from analysis.sharing import MOST_CHARACTERS, MOST_TOGETHER, Answered, Sharing
+from sandbox.process import wait_until
 
 
-PATIENCE = 30.0
+START = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
+PATIENCE = 30
+"""Seconds until a test says that somebody waits for ever."""
 
 
-class Door:
-    """Answers each query by its own expression; a request waits until it is let through."""
+def queries(*expressions: str) -> tuple[Query, ...]:
+    """Everybody's ids are the same."""
+    return tuple(Query(f"m{number}", expression) for number, expression in enumerate(expressions))
+
+
+def said(expression: str, at: dt.datetime) -> tuple[Sample, ...]:
+    return (Sample({"expression": expression}, at.timestamp()),)
+
+
+class Server:
+    """Answers when it is let, and remembers what was asked in one go."""
 
     def __init__(self) -> None:
-        self.requests: list[list[Query]] = []
-        self.problem: BaseException | None = None
-        self._arrived = threading.Semaphore(0)
-        self._open = threading.Semaphore(0)
-        self.sharing = Sharing(self.ask, self.now)
+        self.asked: list[list[str]] = []
+        self.gate: threading.Semaphore | None = None
+        """If there is one, each request needs a permit."""
+        self.arrived = threading.Semaphore(0)
+        self.broken: Callable[[Sequence[str]], Mapping[str, Failure]] = lambda _: {}
+        self.error: BaseException | None = None
+        self.ticks = 0
 
     def now(self) -> dt.datetime:
-        return NOW + len(self.requests) * dt.timedelta(seconds=1)
+        self.ticks += 1
+        return START + dt.timedelta(seconds=self.ticks)
 
-    def ask(self, queries: Sequence[Query], at: dt.datetime) -> Mapping[str, Answer]:
-        assert at == self.now()
-        assert len({query.id for query in queries}) == len(queries)
-        self.requests.append(list(queries))
-        self._arrived.release()
-        assert self._open.acquire(timeout=PATIENCE)
-        if self.problem is not None:
-            raise self.problem
-        return {query.id: (Sample({"of": query.expression}, 1.0),) for query in queries}
-
-    def until_asked(self) -> None:
-        assert self._arrived.acquire(timeout=PATIENCE)
-
-    def let_through(self, requests: int = 1) -> None:
-        self._open.release(requests)
-
-    def until_waiting(self, passengers: int) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while len(self.sharing._waiting) != passengers:
-            assert time.monotonic() < deadline
-            threading.Event().wait(0.001)
-
-
-def queries(of: str, count: int = 2) -> tuple[Query, ...]:
-    """Give queries whose ids are the same for everybody."""
-    return tuple(Query(f"errors/candidate/{number}/1", f"{of}{number}") for number in range(count))
-
-
-def own(of: str, count: int = 2) -> dict[str, Answer]:
-    return {query.id: (Sample({"of": query.expression}, 1.0),) for query in queries(of, count)}
-
-
-def gather(door: Door, pool: ThreadPoolExecutor, *sets: tuple[Query, ...]) -> "list[Future[Answered]]":
-    """Let these wait for the request that is under way, in this order."""
-    waiting = []
-    for number, each in enumerate(sets, start=1):
-        waiting.append(pool.submit(door.sharing.ask, each))
-        door.until_waiting(number)
-    return waiting
+    def ask(self, asked: Sequence[Query], at: dt.datetime) -> Mapping[str, Answer]:
+        assert len({query.id for query in asked}) == len(asked)
+        expressions = [query.expression for query in asked]
+        self.asked.append(expressions)
+        self.arrived.release()
+        if self.gate is not None:
+            assert self.gate.acquire(timeout=PATIENCE)
+        if self.error is not None:
+            raise self.error
+        failures = self.broken(expressions)
+        return {query.id: failures.get(query.expression, said(query.expression, at)) for query in asked}
 
 
 @pytest.fixture
-def door() -> Door:
-    return Door()
+def server() -> Server:
+    return Server()
 
 
 @pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(16) as pool:
-        yield pool
+def sharing(server: Server) -> Sharing:
+    return Sharing(server.ask, server.now)
 
 
-def test_alone_nobody_waits(door: Door) -> None:
-    door.let_through()
-    at, answers = door.sharing.ask(queries("a"))
-    assert (at, answers) == (NOW, own("a"))
+class Crowd:
+    """Threads that ask; `wait` tells when so many of them are queueing."""
+
+    def __init__(self, sharing: Sharing, pool: ThreadPoolExecutor) -> None:
+        self.sharing, self.pool = sharing, pool
+
+    def send(self, *expressions: str) -> "Future[Answered]":
+        return self.pool.submit(self.sharing.ask, queries(*expressions))
+
+    def queue(self, *sets: Sequence[str]) -> "list[Future[Answered]]":
+        """Send one after the other, each once the one before stands in the queue."""
+        sent = []
+        for expressions in sets:
+            before = self.waiting()
+            sent.append(self.send(*expressions))
+            self.until(before + 1)
+        return sent
+
+    def until(self, waiting: int) -> None:
+        assert wait_until(lambda: self.waiting() >= waiting, patience=PATIENCE, pause=0.0005)
+
+    def waiting(self) -> int:
+        with self.sharing._change:
+            return len(self.sharing._waiting)
 
 
-def test_who_asks_meanwhile_shares_the_next_request_and_gets_its_own_answers(
-    door: Door, pool: ThreadPoolExecutor
-) -> None:
-    first = pool.submit(door.sharing.ask, queries("first"))
-    door.until_asked()
-    others = gather(door, pool, queries("b"), queries("c", 3), queries("d", 1))
-    door.let_through(2)
-    assert first.result(PATIENCE) == (NOW, own("first"))
-    later = NOW + dt.timedelta(seconds=1)
-    assert [other.result(PATIENCE) for other in others] == [
-        (later, own("b")),
-        (later, own("c", 3)),
-        (later, own("d", 1)),
+@contextmanager
+def held(server: Server, sharing: Sharing) -> Iterator[tuple[Crowd, "Future[Answered]"]]:
+    """Keep a first request under way for as long as the block; then let everything through."""
+    server.gate = threading.Semaphore(0)
+    with ThreadPoolExecutor(64) as pool:
+        crowd = Crowd(sharing, pool)
+        first = crowd.send("first")
+        assert server.arrived.acquire(timeout=PATIENCE)
+        try:
+            yield crowd, first
+        finally:
+            server.gate.release(10_000)
+
+
+def test_a_lone_one_asks_at_once_and_gets_the_time_of_the_request(server: Server, sharing: Sharing) -> None:
+    at, answers = sharing.ask(queries("a", "b"))
+    assert at == START + dt.timedelta(seconds=1)
+    assert answers == {"m0": said("a", at), "m1": said("b", at)}
+    assert server.asked == [["a", "b"]]
+
+
+def test_the_next_one_needs_its_own_request_with_its_own_time(server: Server, sharing: Sharing) -> None:
+    first, _ = sharing.ask(queries("a"))
+    second, answers = sharing.ask(queries("a"))
+    assert (second - first, answers) == (dt.timedelta(seconds=1), {"m0": said("a", second)})
+    assert len(server.asked) == 2
+
+
+def test_who_asks_for_nothing_gets_nothing(sharing: Sharing) -> None:
+    _, answers = sharing.ask(())
+    assert answers == {}
+
+
+def test_who_arrives_meanwhile_travels_together_in_the_next_one(server: Server, sharing: Sharing) -> None:
+    with held(server, sharing) as (crowd, first):
+        rest = crowd.queue(["a", "b"], ["c"], ["d"])
+        assert server.asked == [["first"]]
+    assert server.asked == [["first"], ["a", "b", "c", "d"]]
+    at, answers = first.result(PATIENCE)
+    assert answers == {"m0": said("first", at)}
+    found = [each.result(PATIENCE) for each in rest]
+    assert {each[0] for each in found} == {at + dt.timedelta(seconds=1)}
+    later = found[0][0]
+    assert [each[1] for each in found] == [
+        {"m0": said("a", later), "m1": said("b", later)},
+        {"m0": said("c", later)},
+        {"m0": said("d", later)},
     ]
-    assert [len(request) for request in door.requests] == [2, 6]
 
 
-def test_a_request_takes_no_more_than_it_should_and_tears_nobody_apart(
-    door: Door, pool: ThreadPoolExecutor
+def test_the_same_expression_is_asked_once(server: Server, sharing: Sharing) -> None:
+    with held(server, sharing) as (crowd, _):
+        rest = crowd.queue(["a", "b"], ["b", "a"], ["b"])
+    assert server.asked[1:] == [["a", "b"]]
+    (_, one), (_, other), (at, third) = (each.result(PATIENCE) for each in rest)
+    assert (one["m0"], one["m1"]) == (other["m1"], other["m0"]) == (said("a", at), said("b", at))
+    assert third == {"m0": said("b", at)}
+
+
+def test_a_request_is_full_at_some_point_and_a_set_is_never_torn_apart(
+    server: Server, sharing: Sharing
 ) -> None:
-    first = pool.submit(door.sharing.ask, queries("first"))
-    door.until_asked()
-    large, half = MOST_TOGETHER + 7, MOST_TOGETHER // 2
-    others = gather(door, pool, queries("a", half), queries("b", half), queries("c", 1), queries("d", large))
-    door.let_through(4)
-    assert first.result(PATIENCE)[1] == own("first")
-    answers = [other.result(PATIENCE)[1] for other in others]
-    assert answers == [own("a", half), own("b", half), own("c", 1), own("d", large)]
-    assert [len(request) for request in door.requests] == [2, 2 * half, 1, large]
+    def names(letter: str, count: int) -> list[str]:
+        return [f"{letter}{number}" for number in range(count)]
+
+    a, b, c = names("a", MOST_TOGETHER - 10), names("b", 10), names("c", 1)
+    d = names("d", MOST_TOGETHER + 5)
+    with held(server, sharing) as (crowd, _):
+        rest = crowd.queue(a, b, c, d)
+    assert server.asked[1:] == [a + b, c, d]
+    assert [len(each.result(PATIENCE)[1]) for each in rest] == [len(each) for each in (a, b, c, d)]
 
 
-def test_an_error_reaches_all_who_shared_and_nobody_else(door: Door, pool: ThreadPoolExecutor) -> None:
-    first = pool.submit(door.sharing.ask, queries("first"))
-    door.until_asked()
-    others = gather(door, pool, queries("b"), queries("c"))
-    door.let_through()
-    assert first.result(PATIENCE)[1] == own("first")
-    door.until_asked()
-    door.problem = ZeroDivisionError("unforeseen")
-    door.let_through()
-    for other in others:
-        with pytest.raises(ZeroDivisionError):
-            other.result(PATIENCE)
-    door.problem = None
-    door.let_through()
-    assert door.sharing.ask(queries("later"))[1] == own("later")
+def test_so_is_one_with_long_expressions(server: Server, sharing: Sharing) -> None:
+    half, more, longest = "h" * (MOST_CHARACTERS // 2), "m", "l" * (2 * MOST_CHARACTERS)
+    with held(server, sharing) as (crowd, _):
+        crowd.queue([half], [half[:-1] + "x"], [more], [longest])
+    assert [len(each) for each in server.asked[1:]] == [2, 1, 1]
 
 
-def test_many_at_once_all_arrive(door: Door, pool: ThreadPoolExecutor) -> None:
-    door.let_through(1000)
-    asked = [pool.submit(door.sharing.ask, queries(str(number))) for number in range(300)]
-    for number, each in enumerate(asked):
-        assert each.result(PATIENCE)[1] == own(str(number))
-    assert sum(len(request) for request in door.requests) == 600
-    assert max(len(request) for request in door.requests) <= MOST_TOGETHER
+def test_everybody_in_a_crowd_gets_their_own_answer(server: Server, sharing: Sharing) -> None:
+    crowd, rounds = 24, 20
+    together = threading.Barrier(crowd)
+
+    def ask(number: int) -> list[bool]:
+        right = []
+        for turn in range(rounds):
+            together.wait(PATIENCE)
+            expressions = (f"{number}/{turn}", f"shared/{turn}")
+            at, answers = sharing.ask(queries(*expressions))
+            right.append(answers == {f"m{n}": said(each, at) for n, each in enumerate(expressions)})
+        return right
+
+    with ThreadPoolExecutor(crowd) as pool:
+        assert all(all(each) for each in pool.map(ask, range(crowd), timeout=PATIENCE))
+    assert rounds <= len(server.asked) <= crowd * rounds
+
+
+class TestFaults:
+    def test_an_error_is_a_failure_for_everybody_aboard(self, server: Server, sharing: Sharing) -> None:
+        with held(server, sharing) as (crowd, first):
+            server.error = KeyError("secret")
+            rest = crowd.queue(["a"], ["b"])
+        for each in (first, *rest):
+            _, answers = each.result(PATIENCE)
+            assert answers == {"m0": Failure("Prometheus could not be asked (KeyError)")}
+
+    def test_an_answer_that_lacks_somebody_is_one_for_everybody(self) -> None:
+        sharing = Sharing(lambda _queries, _at: {}, lambda: START)
+        assert sharing.ask(queries("a"))[1] == {"m0": Failure("Prometheus could not be asked (KeyError)")}
+
+    def test_who_is_stopped_leaves_the_others_to_the_next_one(self, server: Server, sharing: Sharing) -> None:
+        stopped = threading.Semaphore(1)
+        real = server.ask
+
+        def ask(asked: Sequence[Query], at: dt.datetime) -> Mapping[str, Answer]:
+            if len(asked) > 1 and stopped.acquire(blocking=False):
+                raise KeyboardInterrupt
+            return real(asked, at)
+
+        sharing._ask = ask
+        with held(server, sharing) as (crowd, _):
+            rest = crowd.queue(["a"], ["b"], ["c"])
+        problems = [each.exception(PATIENCE) for each in rest]
+        assert sorted(type(problem).__name__ for problem in problems) == [
+            "KeyboardInterrupt", "NoneType", "NoneType",
+        ]  # fmt: skip
+        (left,) = (letter for letter, problem in zip("abc", problems, strict=True) if problem)
+        assert [asked for asked in server.asked if left in asked] == [], "who is gone is not asked for"
+        assert sharing._waiting == []
+        assert sharing.ask(queries("d"))[1].keys() == {"m0"}
+
+    def test_a_clock_that_fails_is_an_error_and_holds_nobody(self, server: Server, sharing: Sharing) -> None:
+        def broken() -> dt.datetime:
+            raise OSError("no time")
+
+        sharing._now = broken
+        for _ in range(2):
+            with pytest.raises(OSError, match="no time"):
+                sharing.ask(queries("a"))
+        sharing._now = server.now
+        assert sharing.ask(queries("a"))[1].keys() == {"m0"}
+
+    def test_a_crowd_survives_errors_of_any_kind(self, server: Server, sharing: Sharing) -> None:
+        crowd, rounds = 16, 15
+        turns = iter(range(10**6))
+        errors = (TimeoutError(), ValueError(), RecursionError())
+        real = server.ask
+
+        def ask(asked: Sequence[Query], at: dt.datetime) -> Mapping[str, Answer]:
+            turn = next(turns)
+            if turn % 2:
+                raise errors[turn // 2 % 3]
+            return real(asked, at)
+
+        sharing._ask = ask
+        together = threading.Barrier(crowd)
+
+        def run(number: int) -> int:
+            together.wait(PATIENCE)
+            return sum(len(sharing.ask(queries(f"{number}/{turn}", "x"))[1]) for turn in range(rounds))
+
+        with ThreadPoolExecutor(crowd) as pool:
+            assert set(pool.map(run, range(crowd), timeout=PATIENCE)) == {2 * rounds}
+
+
+class TestLoners:
+    def test_who_got_a_failure_goes_alone_until_all_is_answered(
+        self, server: Server, sharing: Sharing
+    ) -> None:
+        server.broken = lambda asked: {"bad": Failure("no")} if "bad" in asked else {}
+        bad = (Query("b0", "fine"), Query("b1", "bad"))
+        sharing.ask(bad)
+        with held(server, sharing) as (crowd, _):
+            good = crowd.queue(["good"], ["better"])
+            alone = crowd.pool.submit(sharing.ask, bad)
+            assert server.arrived.acquire(timeout=PATIENCE), "it must not wait for the others"
+            server.broken = lambda _: {}
+        assert [*server.asked[1:3]] == [["first"], ["fine", "bad"]]
+        assert server.asked[3] == ["good", "better"]
+        assert all(not isinstance(answer, Failure) for answer in alone.result(PATIENCE)[1].values())
+        assert all(each.result(PATIENCE) for each in good)
+        server.asked.clear()
+        with held(server, sharing) as (crowd, _):
+            while server.arrived.acquire(blocking=False):
+                pass
+            crowd.queue(["good"])
+            back = crowd.pool.submit(sharing.ask, bad)
+            crowd.until(2)
+        assert server.asked[1:] == [["good", "fine", "bad"]]
+        assert back.result(PATIENCE)
+
+    def test_a_neighbour_that_spoils_everything_does_so_once(self, server: Server, sharing: Sharing) -> None:
+        def broken(asked: Sequence[str]) -> Mapping[str, Failure]:
+            return dict.fromkeys(asked, Failure("too slow")) if "heavy" in asked else {}
+
+        server.broken = broken
+        good, heavy = (Query("g", "good"),), (Query("h", "heavy"),)
+        with held(server, sharing) as (crowd, _):
+            rest = [crowd.pool.submit(sharing.ask, each) for each in (good, heavy)]
+            crowd.until(2)
+        assert all(
+            isinstance(answer, Failure) for each in rest for answer in each.result(PATIENCE)[1].values()
+        )
+        for _ in range(3):
+            with held(server, sharing) as (crowd, _):
+                rest = [crowd.pool.submit(sharing.ask, each) for each in (good, heavy)]
+            answers = [next(iter(each.result(PATIENCE)[1].values())) for each in rest]
+            assert [isinstance(answer, Failure) for answer in answers] == [False, True]
+
+    def test_they_are_not_remembered_without_end(self, server: Server, sharing: Sharing) -> None:
+        server.broken = lambda asked: dict.fromkeys(asked, Failure("no"))
+        for number in range(1003):
+            sharing.ask((Query(f"q{number}", "up"),))
+        assert 0 < len(sharing._loners) <= 1000

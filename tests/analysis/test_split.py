@@ -1,63 +1,147 @@
-"""A gateway that divides otherwise than it was asked to is found out, and an honest one is not accused."""
-
 import math
+from itertools import count
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.split import ODDS, mismatch
-from simulation import independent, seeded
+from analysis.split import CONCENTRATION, DEVIATION, ODDS, mismatch
 
 
-FOUND = math.log(ODDS)
+MANY = 10**12
+QUICKLY = settings(deadline=None, max_examples=100)
 
 
-@given(st.integers(0, 10**12), st.integers(0, 10**12), st.floats(0, 1), st.booleans())
-def test_it_is_a_number_or_certain(candidate: int, stable: int, share: float, testers: bool) -> None:  # noqa: FBT001
-    assert not math.isnan(mismatch(candidate, stable, share, testers=testers))
+def log_m(candidate: int, stable: int, share: float) -> float:
+    return mismatch(candidate, stable, share, testers=False)
 
 
-def test_an_honest_gateway_is_hardly_ever_accused() -> None:
-    source = seeded(1)
-    accused = 0
-    for _ in range(300):
-        candidate = stable = 0
-        for _ in range(50):
-            mine = independent(source, 200, 0.05)
-            candidate, stable = candidate + mine, stable + 200 - mine
-            if mismatch(candidate, stable, 0.05, testers=False) >= FOUND:
-                accused += 1
-                break
-    assert accused / 300 <= 1 / ODDS
+def step_by_step(candidate: int, stable: int, share: float, best: float) -> float:
+    """Bet on each request by what the prior and those before it predict, against the best share allowed."""
+    log, priors = 0.0, (CONCENTRATION * share, CONCENTRATION * (1 - share))
+    for prior, requests, fair in zip(priors, (candidate, stable), (best, 1 - best), strict=True):
+        log += sum(math.log((prior + before) / fair) for before in range(requests))
+    return log - sum(math.log(CONCENTRATION + before) for before in range(candidate + stable))
 
 
 @pytest.mark.parametrize(
-    ("candidate", "stable", "share"),
+    ("candidate", "stable", "share", "best"),
     [
-        pytest.param(0, 1000, 0.05, id="an empty subset that falls back to all"),
-        pytest.param(100, 100, 0.05, id="a route that balances over all versions"),
-        pytest.param(500, 500, 0.9, id="far too few"),
-        pytest.param(1, 1000, 0.0, id="at 0%"),
-        pytest.param(1000, 1, 1.0, id="at 100%"),
+        (0, 700, 0.05, 0.045),
+        (30, 70, 0.1, 0.11),
+        (52, 48, 0.5, 0.52),
+        (10, 90, 0.105, 0.1),
+        (99, 1, 0.98, 0.982),
+        (1, 99, 0.98, 0.978),
     ],
 )
-def test_a_wrong_split_is_found(candidate: int, stable: int, share: float) -> None:
-    assert mismatch(candidate, stable, share, testers=False) >= FOUND
+def test_evidence_of_a_mismatch_is_what_a_bettor_would_win(
+    candidate: int, stable: int, share: float, best: float
+) -> None:
+    expected = step_by_step(candidate, stable, share, best)
+    assert log_m(candidate, stable, share) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.05, 0.5, 1])
+def test_no_requests_are_no_mismatch(share: float) -> None:
+    assert log_m(0, 0, share) == 0
+
+
+@pytest.mark.parametrize("requests", [1, 1000, MANY])
+def test_a_version_that_is_to_get_nothing_gets_nothing(requests: int) -> None:
+    assert log_m(0, requests, 0) == pytest.approx(0, abs=0.01)
+    assert log_m(requests, 0, 1) == pytest.approx(0, abs=0.01)
+    assert log_m(1, requests, 0) == math.inf
+    assert log_m(requests, 1, 1) == math.inf
+
+
+def test_testers_are_no_mismatch_and_hide_none() -> None:
+    assert mismatch(900, 100, 0.05, testers=True) == 0
+    assert mismatch(5, 95, 0.05, testers=True) == 0
+    assert mismatch(1, 0, 0, testers=True) == 0
+    assert mismatch(0, 700, 0.05, testers=True) == log_m(0, 700, 0.05) > math.log(ODDS)
+    assert mismatch(0, 1, 1, testers=True) == math.inf
+
+
+def needed(share: float, got: float) -> int:
+    """Count requests until a mismatch is reported, if the candidate gets exactly the share `got`."""
+    return next(
+        requests
+        for requests in count(1)
+        if log_m(round(got * requests), requests - round(got * requests), share) >= math.log(ODDS)
+    )
 
 
 @pytest.mark.parametrize(
-    ("candidate", "stable", "share"),
-    [(0, 0, 0.5), (5, 95, 0.05), (52, 948, 0.05), (0, 1000, 0.0), (1000, 0, 1.0), (0, 20, 0.05)],
+    ("share", "got", "requests"),
+    [
+        (0.01, 0, 1548),
+        (0.05, 0, 666),
+        (0.1, 0, 492),
+        (0.5, 0, 285),
+        (0.05, 1, 32),
+        (0.05, 0.5, 67),
+        (0.1, 0.2, 583),
+        (0.001, 0.5, 11),
+        (0.999, 0.5, 12),
+    ],
 )
-def test_a_right_one_is_not(candidate: int, stable: int, share: float) -> None:
-    assert mismatch(candidate, stable, share, testers=False) < FOUND
+def test_so_many_requests_show_a_mismatch(share: float, got: float, requests: int) -> None:
+    """The table of the documentation."""
+    assert needed(share, got) == pytest.approx(requests, abs=2)
 
 
-def test_small_deviations_are_nobodys_fault() -> None:
-    assert mismatch(5_300, 94_700, 0.05, testers=False) < FOUND < mismatch(8_000, 92_000, 0.05, testers=False)
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.1, 0.5, 0.95])
+@pytest.mark.parametrize("off", [-0.99, -0.1, 0.5, 0.99])
+def test_a_small_deviation_is_no_mismatch_however_long_it_lasts(share: float, off: float) -> None:
+    got = share + off * DEVIATION * min(share, 1 - share)
+    for requests in (10**3, 10**6, 10**9, MANY):
+        candidate = round(got * requests)
+        assert log_m(candidate, requests - candidate, share) < 1
 
 
-def test_with_testers_only_too_few_prove_anything() -> None:
-    assert mismatch(500, 500, 0.05, testers=True) == 0.0
-    assert mismatch(0, 1000, 0.05, testers=True) == mismatch(0, 1000, 0.05, testers=False) >= FOUND
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.95])
+@pytest.mark.parametrize("scrapes", [1, 2, 10])
+def test_one_scrape_more_of_either_version_is_no_mismatch(share: float, scrapes: int) -> None:
+    apart = (scrapes + 1) / scrapes
+    for more, fewer in ((scrapes + 1, scrapes), (scrapes, scrapes + 1)):
+        for requests in (10**2, 10**4, 10**9):
+            candidate, stable = round(requests * share * more), round(requests * (1 - share) * fewer)
+            assert mismatch(candidate, stable, share, testers=False, apart=apart) < 1
+    for candidate, stable in ((4, 1), (1, 4)):
+        far = round(10**6 * share * candidate), round(10**6 * (1 - share) * stable)
+        assert mismatch(*far, share, testers=False, apart=apart) > math.log(ODDS)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.5, 0.99])
+@pytest.mark.parametrize("off", [-1, 0, 1])
+@pytest.mark.parametrize("requests", [1, 20, 100])
+def test_a_gateway_that_does_as_asked_gives_no_evidence_on_average(
+    share: float, off: float, requests: int
+) -> None:
+    real = share + off * DEVIATION * min(share, 1 - share)
+    mean = math.fsum(
+        math.comb(requests, candidate)
+        * real**candidate
+        * (1 - real) ** (requests - candidate)
+        * math.exp(log_m(candidate, requests - candidate, share))
+        for candidate in range(requests + 1)
+    )
+    assert mean <= 1 + 1e-9
+
+
+@QUICKLY
+@given(st.integers(0, MANY), st.integers(0, MANY), st.floats(0, 1))
+def test_evidence_is_a_number_unless_the_impossible_was_seen(
+    candidate: int, stable: int, share: float
+) -> None:
+    impossible = (candidate and share == 0) or (stable and share == 1)
+    assert math.isinf(log_m(candidate, stable, share)) == bool(impossible)
+    assert not math.isnan(log_m(candidate, stable, share))
+
+
+@QUICKLY
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.sampled_from([0.25, 0.5, 0.75]))
+def test_neither_version_is_special(candidate: int, stable: int, share: float) -> None:
+    other = log_m(stable, candidate, 1 - share)
+    assert log_m(candidate, stable, share) == pytest.approx(other, rel=1e-9, abs=1e-6)

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from config.canary import CanarySpec, Shifting, Step
+from config.canary import Shifting, Step
+from config.load import load_spec
 from config.status import Status, dump_status, load_status
 
 
@@ -39,20 +40,26 @@ def test_a_step_may_be_a_number_or_say_more() -> None:
 
 @pytest.mark.parametrize("sparing", [False, True])
 @pytest.mark.parametrize("share", ["1%", "0.123456%", 0.1 + 0.2])
-def test_a_spec_survives_being_written_and_read(full: dict[str, Any], share: object, sparing: bool) -> None:  # noqa: FBT001
+def test_a_spec_survives_being_written_and_read(
+    full: dict[str, Any],
+    templates: dict[str, Any],
+    share: object,
+    sparing: bool,  # noqa: FBT001
+) -> None:
+    """What was written out of presets, templates and variables needs none of them again."""
     full["analysis"]["metrics"][0]["max"] = share
-    spec = CanarySpec.model_validate(full)
+    spec = load_spec(full, templates)
     written = spec.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=sparing)
-    assert CanarySpec.model_validate(json.loads(written)) == spec
+    assert load_spec(json.loads(written)) == spec
 
 
-def test_a_spec_cannot_be_changed(full: dict[str, Any]) -> None:
+def test_a_spec_cannot_be_changed(minimal: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        CanarySpec.model_validate(full).paused = True  # type: ignore[misc]  # this is the point
+        load_spec(minimal).paused = True  # type: ignore[misc]  # this is the point
 
 
-def test_a_status_keeps_what_is_tested(full: dict[str, Any]) -> None:
-    testing = CanarySpec.model_validate(full).testing
+def test_a_status_keeps_what_is_tested(minimal: dict[str, Any]) -> None:
+    testing = load_spec(minimal).testing
     assert testing is not None
     status = Status(testing=testing.match)
     assert load_status(dump_status(status)) == status

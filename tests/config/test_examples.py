@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from config.canary import CanarySpec
-from config.load import load_canaries
+from config.load import load_canaries, load_spec
+from config.written import PresetMetric, TemplatedMetric, WrittenRatio
 
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "config" / "examples").glob("*.yaml"))
@@ -26,9 +26,9 @@ def _unused(value: object) -> list[str]:
     return []
 
 
-def test_the_full_example_shows_every_field(full: dict[str, Any]) -> None:
+def test_the_full_example_shows_every_field(full: dict[str, Any], templates: dict[str, Any]) -> None:
     """Of the alternatives (`value`, `regex`, `present`; plain steps) each is shown somewhere."""
-    spec = CanarySpec.model_validate(full)
+    spec = load_spec(full, templates)
     alternatives = {
         "value",
         "regex",
@@ -39,10 +39,23 @@ def test_the_full_example_shows_every_field(full: dict[str, Any]) -> None:
         "interval",
         "approval",
     }
-    assert set(_unused(spec)) - alternatives - {"failure_limit"} == set()
+    kept = spec.model_copy(update={"analysis": spec.analysis.model_copy(update={"metrics": ()})})
+    assert set(_unused(kept)) - alternatives == set()
 
 
-def test_the_comments_of_the_full_example_tell_the_true_defaults(full: dict[str, Any]) -> None:
+@pytest.mark.parametrize("form", [PresetMetric, TemplatedMetric, WrittenRatio])
+def test_the_full_example_shows_every_way_to_write_a_metric(
+    full: dict[str, Any], form: type[BaseModel]
+) -> None:
+    """And every field, of templates those that override the most."""
+    fields = {field.alias for field in form.model_fields.values()}
+    shown = {key for metric in full["analysis"]["metrics"] for key in metric}
+    assert fields <= shown
+
+
+def test_the_comments_of_the_full_example_tell_the_true_defaults(
+    full: dict[str, Any], templates: dict[str, Any]
+) -> None:
     """What is said to be the default may be taken out, and nothing changes."""
     text = EXAMPLES[0].read_text()
     assert EXAMPLES[0].name == "full.yaml"
@@ -51,4 +64,9 @@ def test_the_comments_of_the_full_example_tell_the_true_defaults(full: dict[str,
     )
     assert len(without) < len(text)
     (canary,) = load_canaries(without)
-    assert canary.spec == CanarySpec.model_validate(full)
+    assert canary.spec == load_spec(full, templates)
+
+
+def test_the_smallest_example_means_what_applications_usually_export(minimal: dict[str, Any]) -> None:
+    spec = load_spec(minimal)
+    assert [metric.name for metric in spec.analysis.metrics] == ["http-errors", "http-latency"]

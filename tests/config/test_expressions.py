@@ -18,7 +18,9 @@ def test_every_placeholder_is_accepted_however_it_is_spaced() -> None:
         pytest.param(
             "{{ verison }}", "unknown placeholder {{ verison }}; did you mean {{ version }}?", id="near"
         ),
-        pytest.param("{{ foo }}", "unknown placeholder {{ foo }}; allowed: candidate, deployment", id="far"),
+        pytest.param(
+            "{{ foo }}", "unknown placeholder {{ foo }}; allowed: candidate, cluster, deployment", id="far"
+        ),
         pytest.param("{{ .Version }}", "unknown placeholder {{ .Version }}", id="another language"),
         pytest.param("{{ }}", "unknown placeholder {{  }}", id="empty"),
         pytest.param("{{ version }", "double braces that do not close", id="one brace short"),

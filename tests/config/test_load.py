@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.load import load_canaries, load_spec
+from config.metrics import QueryMetric
 from config.problems import Problem, SpecError
 
 
@@ -107,9 +108,6 @@ WEIGHT = "a weight is a whole number from 1 to 100"
             id="negative duration",
         ),
         pytest.param(
-            metric(ratio=RATIO["ratio"]), "spec.analysis.metrics[0].max: required", id="ratio without max"
-        ),
-        pytest.param(
             metric(ratio=RATIO["ratio"], max=1),
             "spec.analysis.metrics[0].max: found 1; write 1% or 0.01",
             id="percentage without sign",
@@ -126,12 +124,13 @@ WEIGHT = "a weight is a whole number from 1 to 100"
         ),
         pytest.param(
             metric(histogram=LATENCY["histogram"], max={"quantile": 99, "seconds": 1}),
-            "spec.analysis.metrics[0].max.quantile: found 99; must be less than 1",
+            "spec.analysis.metrics[0].max.quantile: found 99; write 0.99",
             id="quantile in percent",
         ),
         pytest.param(
             metric(histogram=LATENCY["histogram"], max="500ms"),
-            "spec.analysis.metrics[0].max: found '500ms'; a mapping of fields is needed",
+            "spec.analysis.metrics[0].max: found '500ms'; "
+            "a latency limit looks like {quantile: 0.99, seconds: 0.5}",
             id="latency as a duration",
         ),
         pytest.param(
@@ -155,15 +154,15 @@ WEIGHT = "a weight is a whole number from 1 to 100"
             id="true",
         ),
         pytest.param(
-            metric(preset="http-errors"),
-            "spec.analysis.metrics[0]: found name, preset; "
-            "a metric has exactly one of ratio, histogram and query",
+            metric(max=5),
+            "spec.analysis.metrics[0]: found name, max; "
+            "a metric has exactly one of preset, templateRef, ratio, histogram and query",
             id="no kind of metric",
         ),
         pytest.param(
             metric(query="up", ratio=RATIO["ratio"], max="1%"),
             "spec.analysis.metrics[0]: found name, query, ratio, max; "
-            "a metric has exactly one of ratio, histogram and query",
+            "a metric has exactly one of preset, templateRef, ratio, histogram and query",
             id="two kinds of metric",
         ),
         pytest.param(
@@ -285,14 +284,27 @@ def test_one_mistake_gives_one_complaint_in_plain_words(wrong: object, said: str
         pytest.param(
             metric(ratio=RATIO["ratio"], max="1%", min=0),
             "spec.analysis.metrics[0].min: unknown field",
-            "failureLimit, max, name, ratio",
+            "dryRun, max, name, ratio, templateVariables, tolerate",
             id="of another kind of metric",
         ),
         pytest.param(
-            spec(analysis={"metrics": [QUERY], "dryRun": True}),
-            "spec.analysis.dryRun: unknown field",
-            "interval, metrics, minRequests",
-            id="not there yet",
+            spec(analysis={"metrics": [QUERY], "dryrun": True}),
+            "spec.analysis.dryrun: unknown field; did you mean dryRun?",
+            "advance, blind, dryRun, falseRollbackRate, harmBudget, interval, metrics, minRequests, "
+            "mustNotExceed, settle",
+            id="of the analysis",
+        ),
+        pytest.param(
+            metric(preset="http-errors", min=1),
+            "spec.analysis.metrics[0].min: unknown field",
+            "dryRun, max, name, preset, tolerate",
+            id="of a preset",
+        ),
+        pytest.param(
+            metric(templateRef={"name": "x"}, query_="up"),
+            "spec.analysis.metrics[0].query_: unknown field",
+            "dryRun, failureLimit, max, min, name, templateRef, templateVariables, tolerate",
+            id="of a reference to a template",
         ),
     ],
 )
@@ -309,7 +321,8 @@ def test_all_mistakes_are_told_at_once() -> None:
 def test_a_good_spec_is_loaded_with_its_defaults() -> None:
     loaded = load_spec(SPEC)
     assert loaded.workload.version_label == "version"
-    assert [metric.failure_limit for metric in loaded.analysis.metrics] == [3, 3, 3]
+    assert loaded.analysis.metrics[2] == QueryMetric(name="queue", query="queue_length", max=10)
+    assert loaded.analysis.false_rollback_rate == 0.01
 
 
 GOOD = """\
@@ -444,19 +457,25 @@ PLACES = st.sampled_from(
         ("analysis", "metrics", 0),
         ("analysis", "metrics", 0, "max"),
         ("analysis", "metrics", 1, "max"),
+        ("analysis", "metrics", 3),
+        ("analysis", "metrics", 4),
+        ("analysis", "metrics", 4, "templateVariables"),
     ]
 )
 
 
 @given(
     place=PLACES,
-    key=st.sampled_from(["steps", "match", "interval", "ratio", "query", "name", "x y"]),
+    key=st.sampled_from(
+        ["steps", "match", "interval", "ratio", "query", "name", "x y", "preset", "templateRef", "max"]
+    ),
     junk=JSON,
 )
 def test_whatever_stands_there_is_loaded_or_refused_in_words(
     place: tuple[Any, ...], key: str, junk: object
 ) -> None:
     wrong: Any = spec(testing={"match": [{"methods": ["GET"]}]}, shifting={})
+    wrong["analysis"]["metrics"] += [{"preset": "http-errors"}, {**QUERY, "templateVariables": {}}]
     target = wrong
     for part in place:
         target = target[part]

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import config
-from config.crd import definition
+from config.crd import definitions
 from controller.kube.client import Cluster
 from controller.kube.resources import CANARIES, VIRTUAL_SERVICES, Document, Resource
 from sandbox.apiserver.testing import ApiServer
@@ -126,7 +126,8 @@ def open_kind(group: str, plural: str, kind: str) -> Document:
 
 
 def install(cluster: Cluster) -> None:
-    cluster.create(DEFINITIONS, "", definition())
+    for definition in definitions():
+        cluster.create(DEFINITIONS, "", definition)
     cluster.create(DEFINITIONS, "", open_kind("gateway.solo.io", "virtualservices", "VirtualService"))
     cluster.create(DEFINITIONS, "", open_kind("gloo.solo.io", "upstreams", "Upstream"))
 

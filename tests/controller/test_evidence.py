@@ -2,8 +2,10 @@
 
 import datetime as dt
 import socket
+from pathlib import Path
 
 import pytest
+import structlog
 
 from analysis.queries import Query
 from analysis.samples import Failure
@@ -26,14 +28,43 @@ def nowhere() -> str:
 
 def test_requests_to_prometheus_are_counted_by_outcome(nowhere: str) -> None:
     metrics = Metrics()
-    answer = _evidence(Settings(prometheus_url=nowhere), metrics, SystemClock()).ask((QUERY,), NOW)[QUERY.id]
+    evidence = _evidence(Settings(prometheus_url=nowhere), metrics, SystemClock())
+    answer = evidence.ask((QUERY,), NOW)[QUERY.id]
     assert isinstance(answer, Failure)
     assert b'crossfade_prometheus_requests_total{outcome="failed"} 2.0' in metrics.text()
 
 
+def test_the_clock_of_the_service_says_when_it_was(nowhere: str) -> None:
+    at, answers = _evidence(Settings(prometheus_url=nowhere), Metrics(), Stopped()).ask_now((QUERY,))
+    assert (at, list(answers)) == (NOW, [QUERY.id])
+
+
+def test_credentials_get_there(tmp_path: Path) -> None:
+    settings = Settings(prometheus_url="http://prometheus", prometheus_bearer_token_file=str(tmp_path / "t"))
+    answer = _evidence(settings, Metrics(), SystemClock()).ask((QUERY,), NOW)[QUERY.id]
+    assert isinstance(answer, Failure)
+    assert answer.reason.endswith(f"is not asked: {tmp_path / 't'}: No such file or directory")
+
+
 def test_without_prometheus_every_answer_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CROSSFADE_PROMETHEUS_URL", raising=False)
-    answer = _evidence(Settings(), Metrics(), SystemClock()).ask((QUERY,), NOW)[QUERY.id]
-    assert answer == Failure("no Prometheus is configured: set CROSSFADE_PROMETHEUS_URL")
-    _, answers = _evidence(Settings(), Metrics(), SystemClock()).ask_now((QUERY,))
-    assert answers == {QUERY.id: answer}
+    evidence = _evidence(Settings(), Metrics(), Stopped())
+    absent = {QUERY.id: Failure("no Prometheus is configured: set CROSSFADE_PROMETHEUS_URL")}
+    assert evidence.ask((QUERY,), NOW) == absent
+    assert evidence.ask_now((QUERY,)) == (NOW, absent)
+    assert evidence.history((QUERY,), NOW, NOW, dt.timedelta(seconds=1)) == absent
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_that_anybody_may_answer_is_said_once(nowhere: str, *, skip: bool) -> None:
+    url = nowhere.replace("http://", "https://")
+    with structlog.testing.capture_logs() as logs:
+        _evidence(Settings(prometheus_url=url, prometheus_insecure_skip_verify=skip), Metrics(), Stopped())
+    assert [log["event"] for log in logs] == ["prometheus.unverified"] * skip
+
+
+class Stopped:
+    """A clock that does not go."""
+
+    def now(self) -> dt.datetime:
+        return NOW

@@ -67,9 +67,9 @@ def test_a_bad_release_is_gone_within_one_evaluation_of_the_proof() -> None:
     assert world.status.rejected == (V2,)
     entry = world.status.history[0]
     assert (entry.outcome, entry.highest_weight) == (Outcome.ROLLED_BACK, 20)
-    assert entry.reason.startswith("harmful: errors: 20% bad, at most 1% allowed")
+    assert entry.reason.startswith("harmful: errors: 19% bad (19 of 100 requests), stable 0% (0 of 490)")
     assert world.weather.deployments["echo-v2"].wanted == 2
-    assert "20% bad" in world.status.reason
+    assert entry.reason in world.status.reason
 
 
 def test_a_rejected_revision_comes_back_changed_or_by_retry() -> None:
@@ -101,16 +101,19 @@ class TestCosts:
         assert world.tick() is None
         assert not world.operations
 
-    def test_no_tick_reads_and_none_writes_more_than_three_times(self) -> None:
+    def test_no_tick_reads_and_its_writes_and_questions_are_few(self) -> None:
+        """A status, the routes, the windows and an event; only the survey of stable asks more than once."""
         world = adopted()
         world.weather.deploy("v2")
-        costs = []
+        costs, asked = [], []
         while world.status.phase is not Phase.PROMOTED:
             world.operations.clear()
             wake = world.tick()
-            costs.append((world.reads, world.writes, world.operations["ask"]))
+            costs.append((world.reads, world.writes))
+            asked.append(world.operations["ask"])
             world.advance((wake or world.weather.now) - world.weather.now)
-        assert max(costs) <= (0, 3, 1)
+        assert max(costs) <= (0, 4)
+        assert sorted(asked)[-2:] == [1, 3]
         assert len(costs) < 80
 
 

@@ -1,14 +1,21 @@
 """The documentation says what is: examples load, tables are complete, links lead somewhere."""
 
+import math
 import re
 from pathlib import Path
 
 import pytest
+import typer
 
+from analysis.readings import Counts
+from analysis.survey import WINDOWS, begun
+from analysis.verdict import Memory
 from config import load
 from config.settings import PREFIX, Settings
 from config.status import HeldReason, Phase, Verdict
 from controller.cli import program
+from controller.cli.grounds import odds
+from metrics import NOTHING, analysis, counted, judged, reading
 from sandbox.demo_app import arguments
 
 
@@ -62,6 +69,35 @@ def test_the_readme_lists_every_command() -> None:
     listed = re.search(r"`kubectl crossfade`\): (.*)\.\n", page("README.md"))
     assert listed
     assert set(re.findall(r"`([a-z]+)`", listed[1])) == names
+
+
+def test_the_windows_of_the_page_about_explaining_give_the_odds_that_it_shows() -> None:
+    rows = re.findall(
+        r"^\d\S+ +10% +(\d+) +(\d+) +(\d+) +(\d+) +(\S+) +(\w+)( +settling)?$",
+        page("docs/explain.md"),
+        re.MULTILINE,
+    )
+    assert len(rows) == 5
+    past = [reading(NOTHING, Counts(360, 2))] * WINDOWS
+    memory = Memory((begun(analysis().metrics[0], past),))
+    for requests, bad, of_stable, bad_of_stable, told, verdict, settling in rows:
+        found = counted(
+            Counts(int(requests), int(bad)), Counts(int(of_stable), int(bad_of_stable)), settled=not settling
+        )
+        memory = judged(analysis(), found, memory=memory).memory
+        (metric,) = memory.metrics
+        assert metric.odds is not None
+        assert (odds(math.log(metric.odds)), metric.verdict) == (told, verdict)
+
+
+@pytest.mark.parametrize(("name", "command"), [("explain", "explain")])
+def test_a_page_about_a_command_knows_its_options_and_no_others(name: str, command: str) -> None:
+    parameters = typer.main.get_command(program.program()).commands[command].params  # type: ignore[attr-defined]
+    known = {option for parameter in parameters for option in parameter.opts if option.startswith("--")}
+
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", page(f"docs/{name}.md")))
+    assert named <= known
+    assert known - named <= {"--file", "--output", "--namespace", "--kubeconfig", "--context", "--no-color"}
 
 
 def test_every_flag_of_the_demo_application_is_listed() -> None:

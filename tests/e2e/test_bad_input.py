@@ -44,7 +44,8 @@ SLIPS = {
 """File -> what stands in the manifest, and what somebody wrote instead."""
 FOUND = """\
 a-field.yaml:13:5: spec.analysis.minRequest: unknown field; did you mean minRequests?; \
-allowed: interval, metrics, minRequests
+allowed: advance, blind, dryRun, falseRollbackRate, harmBudget, interval, metrics, minRequests, \
+mustNotExceed, settle
 b-weight.yaml:11:17: spec.shifting.steps[1]: found 101; a weight is a whole number from 1 to 100
 c-steps.yaml:11:17: spec.shifting.steps[1]: found 20 after 60; weights must rise
 d-percentage.yaml:17:9: spec.analysis.metrics[0].max: found '5 percent'; a share looks like 1% or 0.01
@@ -88,10 +89,10 @@ def test_dozen_broken_canaries_say_what_is_wrong_and_stop_nobody(
         app.deploy("v2")
         for name, words in crowd.said.items():
             wait_for(functools.partial(crowd.stalled, name), words)
-        blind = neighbour.until(lambda status: (status.get("held") or {}).get("reason") == "Blind")
-        assert blind["weight"] == 0
-        words = "oops: Prometheus refused the query: 1:9: parse error: unexpected right parenthesis ')'"
-        assert words in blind["reason"]
+        held = neighbour.until(lambda status: (status.get("held") or {}).get("needsHuman", False))
+        assert (held["weight"], held["held"]["reason"]) == (0, "Stalled")
+        words = "query: Prometheus refused the query: 1:9: parse error: unexpected right parenthesis ')'"
+        assert held["reason"] == f"spec.analysis.metrics[0].{words}"
         wait_for(
             controller.log.read_text, 'User \\"crossfade\\" cannot update resource \\"canaries/status\\"'
         )

@@ -5,7 +5,11 @@ import pytest
 from releases import Application, failures
 
 
-TESTING = {"match": [{"headers": [{"name": "stage", "value": "canary"}]}], "requests": 10}
+TESTING = {
+    "match": [{"headers": [{"name": "stage", "value": "canary"}]}],
+    "duration": "2s",
+    "requests": 10,
+}
 
 
 def test_good_version_is_tested_shifted_promoted_and_the_old_one_scaled_down(app: Application) -> None:

@@ -63,6 +63,28 @@ def test_without_an_image_the_message_says_what_to_set(chart: helm.Chart) -> Non
         pytest.param({"prometheus": {"url": "http://me:secret@p:9090"}}, "'/prometheus/url'", id="password"),
         pytest.param({"prometheus": {"timeout": "5"}}, "'/prometheus/timeout'", id="no-unit"),
         pytest.param({"prometheus": {"timeout": 5}}, "'/prometheus/timeout': got number", id="bare-number"),
+        pytest.param({"prometheus": {"url": "https://p?token=s3cret"}}, "'/prometheus/url'", id="query"),
+        pytest.param({"prometheus": {"headers": {"a b": "c"}}}, "'/prometheus/headers'", id="header-name"),
+        pytest.param({"prometheus": {"headers": {"a": "b\nc: d"}}}, "'/prometheus/headers/a'", id="header"),
+        pytest.param({"prometheus": {"headers": {"a": 1}}}, "'/prometheus/headers/a'", id="header-number"),
+        pytest.param(
+            {"prometheus": {"auth": {"bearerToken": "s3cret"}}}, "'/prometheus/auth'", id="token-itself"
+        ),
+        pytest.param(
+            {"prometheus": {"auth": {"basicSecret": {"name": "a/b"}}}},
+            "'/prometheus/auth/basicSecret/name'",
+            id="no-name",
+        ),
+        pytest.param(
+            {"prometheus": {"tls": {"caSecret": {"name": "ca", "key": ""}}}},
+            "'/prometheus/tls/caSecret/key'",
+            id="no-key",
+        ),
+        pytest.param(
+            {"prometheus": {"tls": {"insecureSkipVerify": "no"}}},
+            "'/prometheus/tls/insecureSkipVerify': got string",
+            id="not-a-boolean",
+        ),
         pytest.param({"watchNamespace": "My_Shop"}, "'/watchNamespace'", id="namespace"),
         pytest.param({"log": {"level": "warn"}}, "'/log/level': value must be one of", id="level"),
         pytest.param({"log": {"format": "text"}}, "'/log/format': value must be one of", id="format"),
@@ -77,6 +99,43 @@ def test_without_an_image_the_message_says_what_to_set(chart: helm.Chart) -> Non
 def test_a_wrong_value_is_refused_by_its_path(render: Render, values: Document, said: str) -> None:
     with pytest.raises(helm.HelmValuesError, match=re.escape(said)):
         render(values)
+
+
+@pytest.mark.parametrize(
+    ("prometheus", "said"),
+    [
+        pytest.param(
+            {"auth": {"bearerTokenSecret": {"name": "a"}, "basicSecret": {"name": "b"}}},
+            "prometheus.auth: found bearerTokenSecret and basicSecret; set one of them",
+            id="two-identities",
+        ),
+        pytest.param(
+            {"tls": {"caSecret": {"name": "a"}, "caConfigMap": {"name": "b"}}},
+            "prometheus.tls: found caSecret and caConfigMap; set one of them",
+            id="two-authorities",
+        ),
+        pytest.param(
+            {"tls": {"caConfigMap": {"name": "b"}, "insecureSkipVerify": True}},
+            "prometheus.tls: found insecureSkipVerify beside authorities",
+            id="verified-and-not",
+        ),
+        *(
+            pytest.param(
+                {"url": "http://p:9090", "tls": tls},
+                "prometheus.tls: needs a prometheus.url with https://",
+                id=name,
+            )
+            for name, tls in {
+                "plain-and-ca": {"caSecret": {"name": "a"}},
+                "plain-and-certificate": {"certSecret": {"name": "a"}},
+                "plain-and-unverified": {"insecureSkipVerify": True},
+            }.items()
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(render: Render, prometheus: Document, said: str) -> None:
+    with pytest.raises(helm.HelmRenderError, match=re.escape(said)):
+        render({"prometheus": {"url": "https://p.example.org", **prometheus}})
 
 
 def test_the_chart_may_be_part_of_another_one(render: Render) -> None:

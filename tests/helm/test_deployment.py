@@ -24,11 +24,25 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "helm/crossfade/values.schema.j
     "properties"
 ]
 EVERY_VALUE = {
-    "prometheus": {"url": "https://prometheus.example.org/base", "timeout": "1m30s"},
+    "prometheus": {
+        "url": "https://prometheus.example.org/base",
+        "timeout": "1m30s",
+        "headers": {"X-Scope-OrgID": 'the "shop"'},
+        "auth": {"bearerTokenSecret": {"name": "reader"}},
+        "tls": {"caSecret": {"name": "authorities"}, "certSecret": {"name": "ours"}},
+    },
     "watchNamespace": "shop",
     "log": {"format": "console", "level": "debug"},
     "workers": 3,
 }
+OTHERWISE = {
+    "prometheus": {
+        "url": "https://prometheus.example.org",
+        "auth": {"basicSecret": {"name": "reader"}},
+        "tls": {"insecureSkipVerify": True},
+    }
+}
+FILES = "/etc/crossfade/prometheus"
 
 
 def test_only_one_controller_runs_at_a_time(deployment: Rendered) -> None:
@@ -45,12 +59,28 @@ def test_only_one_controller_runs_at_a_time(deployment: Rendered) -> None:
             {
                 "prometheus_url": "https://prometheus.example.org/base",
                 "prometheus_timeout": dt.timedelta(seconds=90),
+                "prometheus_headers": {"X-Scope-OrgID": 'the "shop"'},
+                "prometheus_bearer_token_file": f"{FILES}/token/token",
+                "prometheus_ca_file": f"{FILES}/ca/ca.crt",
+                "prometheus_cert_file": f"{FILES}/cert/tls.crt",
+                "prometheus_key_file": f"{FILES}/cert/tls.key",
                 "namespace": "shop",
                 "log_format": "console",
                 "log_level": "debug",
                 "workers": 3,
             },
             id="every-value",
+        ),
+        pytest.param(
+            OTHERWISE,
+            {
+                "log_format": "json",
+                "prometheus_url": "https://prometheus.example.org",
+                "prometheus_username": "reader/username",
+                "prometheus_password_file": f"{FILES}/basic/password",
+                "prometheus_insecure_skip_verify": True,
+            },
+            id="other-values",
         ),
     ],
 )
@@ -67,11 +97,64 @@ def test_the_process_reads_what_the_values_say(
 
 def test_every_setting_but_a_kubeconfig_can_be_made(deployment: Rendered) -> None:
     settings = {PREFIX + name.upper() for name in Settings.model_fields}
-    assert set(_variables(deployment())) == settings - {"CROSSFADE_KUBECONFIG", "CROSSFADE_CONTEXT"}
+    in_the_clear = {"CROSSFADE_PROMETHEUS_BEARER_TOKEN", "CROSSFADE_PROMETHEUS_PASSWORD"}
+    made = {name for values in (EVERY_VALUE, OTHERWISE) for name in _variables(deployment(values))}
+    assert made == settings - in_the_clear - {"CROSSFADE_KUBECONFIG", "CROSSFADE_CONTEXT"}
+
+
+@pytest.mark.parametrize(
+    ("prometheus", "mounted"),
+    [
+        pytest.param(
+            {"auth": {"bearerTokenSecret": {"name": "reader"}}},
+            {"token/token": ("reader", "token")},
+            id="token",
+        ),
+        pytest.param(
+            {"auth": {"basicSecret": {"name": "reader", "passwordKey": "word"}}},
+            {"basic/password": ("reader", "word")},
+            id="basic",
+        ),
+        pytest.param(
+            {"tls": {"caSecret": {"name": "ours", "key": "ca.pem"}}},
+            {"ca/ca.crt": ("ours", "ca.pem")},
+            id="ca",
+        ),
+        pytest.param(
+            {"tls": {"caConfigMap": {"name": "kube-root-ca.crt"}}},
+            {"ca/ca.crt": ("kube-root-ca.crt", "ca.crt")},
+            id="ca-configmap",
+        ),
+        pytest.param(
+            {"tls": {"certSecret": {"name": "ours", "certKey": "c", "keyKey": "k"}}},
+            {"cert/tls.crt": ("ours", "c"), "cert/tls.key": ("ours", "k")},
+            id="certificate",
+        ),
+    ],
+)
+def test_secrets_are_mounted_where_the_process_looks(
+    deployment: Rendered, prometheus: Document, mounted: dict[str, tuple[str, str]]
+) -> None:
+    rendered = deployment({"prometheus": {"url": "https://p.example.org", **prometheus}})
+    volumes = {volume.pop("name"): volume for volume in rendered["spec"]["template"]["spec"]["volumes"]}
+    found = {}
+    for mount in _container(rendered)["volumeMounts"]:
+        assert mount["readOnly"] is True
+        assert "subPath" not in mount, "the file would not follow the Secret"
+        ((kind, source),) = volumes.pop(mount["name"]).items()
+        for item in source["items"]:
+            name = source["secretName"] if kind == "secret" else source["name"]
+            found[f"{mount['mountPath']}/{item['path']}"] = (name, item["key"])
+    assert found == {f"{FILES}/{path}": source for path, source in mounted.items()}
+    assert volumes == {}
+    paths = {value for name, value in _variables(rendered).items() if name.endswith("_FILE")}
+    assert paths == set(found)
 
 
 @given(
-    url=st.from_regex(SCHEMA["prometheus"]["properties"]["url"]["pattern"], fullmatch=True),
+    url=st.from_regex(SCHEMA["prometheus"]["properties"]["url"]["pattern"], fullmatch=True).filter(
+        lambda url: "[" not in url  # not every text of this form is an address of IPv6
+    ),
     namespace=st.from_regex(SCHEMA["watchNamespace"]["pattern"], fullmatch=True),
     timeout=st.from_regex(SCHEMA["prometheus"]["properties"]["timeout"]["pattern"], fullmatch=True).filter(
         lambda text: len(text) <= SCHEMA["prometheus"]["properties"]["timeout"]["maxLength"]
@@ -153,4 +236,10 @@ def _container(deployment: Document) -> Document:
 
 
 def _variables(deployment: Document) -> dict[str, str]:
-    return {variable["name"]: variable["value"] for variable in _container(deployment)["env"]}
+    """Give the environment; what comes from a Secret as `secret/key`."""
+    return {
+        variable["name"]: "/".join(variable["valueFrom"]["secretKeyRef"][part] for part in ("name", "key"))
+        if "valueFrom" in variable
+        else variable["value"]
+        for variable in _container(deployment)["env"]
+    }

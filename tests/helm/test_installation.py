@@ -31,7 +31,21 @@ def server(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[A
         yield server
 
 
-@pytest.mark.parametrize("values", [{}, {"watchNamespace": "shop"}], ids=["everywhere", "one-namespace"])
+SECRETS = {
+    "prometheus": {
+        "url": "https://prometheus.example.org",
+        "headers": {"X-Scope-OrgID": "shop"},
+        "auth": {"basicSecret": {"name": "reader"}},
+        "tls": {"caConfigMap": {"name": "authorities"}, "certSecret": {"name": "ours"}},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"watchNamespace": "shop"}, SECRETS],
+    ids=["everywhere", "one-namespace", "secrets"],
+)
 def test_kubectl_and_the_server_take_every_object(
     server: ApiServer, render: Render, values: Document
 ) -> None:

@@ -15,7 +15,16 @@ import pytest
 import controller
 from controller.kube import resources
 from controller.kube.client import Cluster
-from controller.kube.resources import CANARIES, DEPLOYMENTS, EVENTS, UPSTREAMS, VIRTUAL_SERVICES, Resource
+from controller.kube.resources import (
+    CANARIES,
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    EVENTS,
+    METRIC_TEMPLATES,
+    UPSTREAMS,
+    VIRTUAL_SERVICES,
+    Resource,
+)
 
 
 Document = dict[str, Any]
@@ -54,7 +63,10 @@ def test_looking_after_one_namespace_needs_rights_on_applications_only_there(ren
         for role in _roles(render({"watchNamespace": "shop"}))
     }
     assert reach == {
-        "shop": {str(CANARIES), f"{CANARIES}/status", str(DEPLOYMENTS), str(EVENTS)},
+        "shop": {
+            *(str(CANARIES), f"{CANARIES}/status", str(METRIC_TEMPLATES)),
+            *(str(DEPLOYMENTS), str(CONFIG_MAPS), str(EVENTS)),
+        },
         None: {str(VIRTUAL_SERVICES), str(UPSTREAMS)},
     }
 

@@ -99,6 +99,6 @@ def test_the_demo_releases_a_good_version_and_rolls_a_bad_one_back(tmp_path: Pat
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "promoted v2; v1 served before" in done.stdout
-    assert "rolled back v3: harmful: errors:" in done.stdout
+    assert "rolled back v3: harmful: http-errors:" in done.stdout
     assert "stable's users noticed       nothing" in done.stdout
     assert not folder.exists()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from sandbox.cluster import PARTS, Cluster, SandboxError
+from sandbox.cluster import PARTS, Addresses, Cluster, SandboxError
 from sandbox.process import Identity, wait_until
 
 
@@ -217,6 +218,14 @@ def test_a_part_that_does_not_start_is_named_with_its_log(
     ):
         pass
     assert running_in(tmp_path) == []
+
+
+def test_a_seed_does_not_make_sandboxes_meet() -> None:
+    chosen = []
+    for _ in range(2):
+        random.seed(1)
+        chosen.append(Addresses.choose())
+    assert chosen[0] != chosen[1]
 
 
 def test_one_folder_holds_one_sandbox(cluster: Cluster) -> None:

@@ -70,8 +70,11 @@ def _earned(before: Document, after: Document) -> None:
     assert weighed > _time(before, "evaluatedAt"), f"{step}: nothing was weighed for it"
     assert weighed > _time(before, "intendedAt"), f"{step}: weighed before the step began"
     if before["weight"]:
-        assert after["verdict"] == "Safe", f"{step}: {after['verdict']}"
+        assert after["verdict"] in {"Safe", "Undecided"}, f"{step}: {after['verdict']}"
         assert weighed > _time(before, "stepStartedAt"), f"{step}: weighed before Gloo had accepted it"
+        for metric in after["metrics"]:
+            measured = metric.get("requests", 0) + metric.get("passes", 0)
+            assert measured, f"{step}: nothing was counted for {metric['name']} at this step"
     else:
         assert after["verdict"] in {"Safe", "Undecided"}, f"{step}: {after['verdict']}"
 

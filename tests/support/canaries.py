@@ -49,10 +49,11 @@ ROLLED_BACK = HistoryEntry(
 ERRORS = MetricStatus(
     "errors",
     Verdict.UNDECIDED,
-    "0.8% bad, at most 1% allowed (1 of 118 requests)",
+    "0.84% bad (1 of 118 requests), stable 0.1%; odds of harm 1:3, 400:1 roll back",
     value=0.0084,
     stable_value=0.001,
-    limit="<= 1%",
+    limit="<= 1%, <= 1.5 x stable",
+    odds=0.32,
     requests=118,
     bad=1,
 )

@@ -34,9 +34,10 @@ def held(reason: str) -> Condition:
 
 
 def proven(times: int) -> Condition:
-    """Wait until every metric has passed this often at the current step."""
+    """Wait until every metric has counted this many requests, or passed this often, at the current step."""
     return lambda status: (
-        "metrics" in status and all(metric.get("passes", 0) >= times for metric in status["metrics"])
+        "metrics" in status
+        and all(metric.get("requests", 0) + metric.get("passes", 0) >= times for metric in status["metrics"])
     )
 
 

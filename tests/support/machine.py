@@ -23,10 +23,10 @@ from controller.rollout.moves import (
     WriteRoutes,
 )
 from controller.rollout.observation import Command, Do, Observation
-from controller.rollout.situation import Decision
+from controller.rollout.situation import Ask, Decision
 from oracle import Oracle
-from situations import SECOND, STAGE, spec
-from weather import GOOD, OPINIONS, REVISIONS, Content, Opinion, Weather, at_rest
+from situations import ANALYSIS, SECOND, STAGE, spec
+from weather import AWAY, GOOD, NO_DATA, OPINIONS, REVISIONS, Content, Opinion, Weather, at_rest
 
 
 class Core(NamedTuple):
@@ -43,6 +43,18 @@ WEIGHTS: tuple[int | None, ...] = (None, 0, *range(1, 101))
 PAUSES = st.sampled_from([SECOND / 2, 5 * SECOND, 25 * SECOND, dt.timedelta(minutes=2)])
 OPINION = st.sampled_from((GOOD, GOOD, GOOD, *OPINIONS))
 TICKS = st.integers(0, 3) | st.integers(4, 40)
+WAYS = st.sampled_from(
+    [
+        {},
+        {},
+        {"advance": "Evidence"},
+        {"dryRun": True},
+        {"dryRun": True, "advance": "Evidence"},
+        {"metrics": [{**ANALYSIS["metrics"][0], "dryRun": True}]},
+    ]
+)
+"""How verdicts are acted upon."""
+THEN = st.sampled_from(["Hold", "Retreat", "Retreat", "Rollback"])
 OTHER_STAGE = {"methods": ["PUT"]}
 CONTENTS = st.sampled_from(
     [Content("v1"), Content("v2"), Content("v1", "v2", 50), Content("v1", "v2", 100), Content("v3", "v1", 10)]
@@ -87,9 +99,19 @@ class Rollouts(RuleBasedStateMachine):
         steps=LADDERS,
         testing=st.booleans(),
         baking=st.sampled_from(["0s", "30s"]),
+        way=WAYS,
+        then=THEN,
         ticks=st.integers(0, 45),
     )
-    def begin(self, steps: Any, testing: bool, baking: str, ticks: int) -> None:  # noqa: FBT001  # drawn
+    def begin(
+        self,
+        steps: Any,
+        testing: bool,  # noqa: FBT001  # drawn
+        baking: str,
+        way: dict[str, Any],
+        then: str,
+        ticks: int,
+    ) -> None:
         self.ids = itertools.count(1)
         self.oracle = Oracle()
         self.fields: dict[str, Any] = {
@@ -97,6 +119,7 @@ class Rollouts(RuleBasedStateMachine):
             "testing": {"match": [STAGE], "duration": "5s", "requests": 5} if testing else None,
             "baking": {"duration": baking},
             "progressDeadline": "1m",
+            "analysis": {**ANALYSIS, "blind": {"after": "8s", "then": then}, **way},
         }
         self.world = Weather(spec=spec(**self.fields))
         self.world.deploy("v1")
@@ -121,6 +144,19 @@ class Rollouts(RuleBasedStateMachine):
         self._under_way(ticks)
         self.world.now += pause
         self._check_repetition(*self._tick(opinion))
+
+    @rule(
+        opinion=st.sampled_from([AWAY, AWAY, NO_DATA]),
+        blind=st.integers(1, 12),
+        hurried=st.booleans(),
+        ticks=TICKS,
+    )
+    def nothing_is_measured(self, opinion: Opinion, blind: int, hurried: bool, ticks: int) -> None:  # noqa: FBT001  # drawn
+        self._under_way(ticks)
+        self._run(blind, opinion)
+        if hurried:
+            self.world.command = Command(Do.PROMOTE, str(next(self.ids)), "ada")
+        self._run(blind, opinion)
 
     @rule(opinion=OPINION, recorded=st.booleans(), ticks=TICKS)
     def crashing_tick(self, opinion: Opinion, recorded: bool, ticks: int) -> None:  # noqa: FBT001  # drawn
@@ -240,7 +276,7 @@ class Rollouts(RuleBasedStateMachine):
         calm = replace(status, reasserted=0)
         seen = replace(world.see(self.core.intended_form(world.spec, calm)), now=later)
         much_later = self.core.decide(world.spec, calm, seen)
-        assert (much_later.status, much_later.move, much_later.ask) == (calm, None, False)
+        assert (much_later.status, much_later.move, much_later.ask) == (calm, None, None)
 
     def _under_way(self, ticks: int) -> None:
         """Have a release going, so that whatever comes next matters."""
@@ -261,11 +297,14 @@ class Rollouts(RuleBasedStateMachine):
         world, core = self.world, self.core
         seen = world.see(core.intended_form(world.spec, world.status))
         decision = core.decide(world.spec, world.status, seen)
-        if decision.ask:
+        if decision.ask is not None:
             assert decision.move is None
-            seen = replace(seen, judgement=opinion.judgement(seen.now))
+            if decision.ask.name == Ask.SURVEY.name:  # a planted copy has an Ask of its own
+                seen = replace(seen, survey=opinion.survey(world))
+            else:
+                seen = replace(seen, judgement=opinion.judgement(world))
             decision = core.decide(world.spec, world.status, seen)
-            assert not decision.ask
+            assert decision.ask is None
         self.oracle.check(world, seen, decision)
         if recorded:
             self._record(decision, seen)
@@ -275,7 +314,7 @@ class Rollouts(RuleBasedStateMachine):
 
     def _check_repetition(self, seen: Observation, decision: Decision) -> None:
         """Deciding again about the same world comes to rest at once: no hot loops."""
-        quiet = replace(seen, judgement=None, command=None)
+        quiet = replace(seen, survey=None, judgement=None, command=None)
         last = decision
         for _ in range(4):
             if last.move is not None or last.ask:

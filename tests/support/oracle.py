@@ -3,17 +3,18 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from config.status import Phase, Revision, Status, Verdict
+from config.status import HeldReason, Phase, Revision, Status, Verdict
 from controller.rollout import choice
 from controller.rollout.moves import ClearCommand, DeleteDeployment, ScaleToZero, WriteRoutes
 from controller.rollout.observation import Acceptance, Do, Observation, Workload
 from controller.rollout.situation import Decision
 from situations import SECOND
-from weather import Weather, at_rest, revision
+from weather import Weather, at_rest, is_dry, revision
 
 
 CARRYING = {Phase.TESTING, Phase.SHIFTING, Phase.BAKING, Phase.FINISHING}
 IN_FLIGHT = {Phase.PREPARING, *CARRYING}
+WEIGHED = {Phase.TESTING, Phase.SHIFTING, Phase.BAKING}
 RANK = {
     Phase.PREPARING: 0,
     Phase.TESTING: 1,
@@ -34,6 +35,10 @@ class Oracle:
     """Since when the routes have been seen as intended and accepted at this step."""
     proven: Revision | None = None
     """Whose share was raised last."""
+    surveyed: Revision | None = None
+    """Before whose rollout stable was found to be measurable."""
+    blind_since: dt.datetime | None = None
+    """Since when no evaluation has measured anything at this step, or since the retreat from a higher one."""
 
     def check(self, world: Weather, seen: Observation, decision: Decision) -> None:
         """Hold one decision against the rules; call it before anything of it is carried out."""
@@ -52,14 +57,31 @@ class Oracle:
             self._check_retirement(world, decision.move, before)
         if before.retiring != after.retiring and len(after.retiring) > len(before.retiring):
             assert after.phase in {Phase.PROMOTED, Phase.ROLLED_BACK}
+        if seen.judgement is not None and self._blind_now(before, seen) is None:
+            assert after.blind_since is None
+        self._check_dry_run(world, seen, before, after)
+        self._check_direction(world, seen, decision)
+        self._check_arrival(world, seen, before, after)
+
+    def _check_direction(self, world: Weather, seen: Observation, decision: Decision) -> None:
+        """Hold a step forward or back against what was seen; what is more urgent comes first."""
+        before, after = world.status, decision.status
         if self._must_go_back(world, seen, before):
             self._check_going_back(seen, before, decision)
-        elif _is_forward(before, after):
-            self._check_rise(world, seen, before, after)
         elif _must_step_back(before, seen):
             assert (RANK[after.phase], after.weight) < (RANK[before.phase], before.weight)
             assert isinstance(decision.move, WriteRoutes)
             assert after.refusal
+        elif self._may_retreat(world, seen, before):
+            self._check_retreat(world, seen, before, decision)
+        elif _is_forward(before, after):
+            self._check_rise(world, seen, before, after)
+        elif before.phase in CARRYING:
+            assert (after.phase, after.weight) == (before.phase, before.weight) or at_rest(after.phase)
+            self._check_standing(world, seen, before, after)
+
+    def _check_arrival(self, world: Weather, seen: Observation, before: Status, after: Status) -> None:
+        """Hold a beginning or an end of a rollout against what was seen."""
         if after.candidate != before.candidate and after.candidate is not None:
             assert after.phase is Phase.PREPARING
             assert after.candidate not in after.rejected
@@ -75,16 +97,23 @@ class Oracle:
 
     def recorded(self, before: Status, after: Status, seen: Observation) -> None:
         """Remember a decision that made it into the status."""
+        self.blind_since = self._blind_now(before, seen)
+        if seen.survey is not None and not seen.survey.problem and not seen.survey.unanswered:
+            self.surveyed = before.candidate
         if _is_forward(before, after):
-            self.licence = max(0, self.licence - 1) if not _is_justified(before, seen) else self.licence
+            earned = self._is_justified(before, seen)
+            self.licence = max(0, self.licence - 1) if not earned else self.licence
             self.licence = self.licence if self.licence > 1 else 0
             self.proven = after.candidate
+            self.blind_since = None
+        elif before.phase in CARRYING and after.phase is Phase.SHIFTING and not after.refusal:
+            self.blind_since = seen.now if after.weight < before.weight else self.blind_since
         if (before.phase, before.weight, before.candidate) != (after.phase, after.weight, after.candidate):
             self.steady_since = None
         if after.phase is Phase.BAKING and before.phase is not Phase.BAKING and not after.refusal:
             self.steady_since = seen.now
         if after.phase not in IN_FLIGHT or after.candidate != before.candidate:
-            self.licence = 0
+            self.licence, self.surveyed, self.blind_since = 0, None, None
         if after.refusal and not before.refusal:
             self.licence = 0
 
@@ -123,7 +152,9 @@ class Oracle:
             return False
         command = seen.command
         aborted = command is not None and command.do is Do.ABORT and command.id != before.last_command
-        harmful = seen.judgement is not None and seen.judgement.verdict is Verdict.HARMFUL
+        found = seen.judgement is not None and seen.judgement.verdict is Verdict.HARMFUL
+        blind = world.spec.analysis.blind.then == "Rollback" and self._long(world, seen, before)
+        harmful = blind or (found and not is_dry(world.spec))
         candidate = world.deployments.get(before.candidate.deployment)
         gone = candidate is None or candidate.wanted == 0 or revision(candidate) != before.candidate
         ended = before.ending is not None or seen.deleting or aborted or harmful
@@ -167,9 +198,11 @@ class Oracle:
         assert (world.spec.paused, after.paused, after.refusal) == (False, False, "")
         assert after.held is None
         assert self.steady_since is not None
+        if self.licence == 0:
+            assert self._is_justified(before, seen)
+            assert not self._long(world, seen, before)
         if before.phase is not Phase.PREPARING and self.licence == 0:
-            assert _is_justified(before, seen)
-            assert seen.now - self.steady_since >= _soak(world, before)
+            assert seen.now - self.steady_since >= _soak(world, seen, before)
             if before.phase is Phase.TESTING and world.spec.testing is not None:
                 assert after.requests >= world.spec.testing.requests
         if after.weight > before.weight:
@@ -178,6 +211,71 @@ class Oracle:
         if after.phase is Phase.FINISHING:
             assert before.weight == 100
         assert before.weight == 0 or self.proven == before.candidate
+
+    def _is_justified(self, before: Status, seen: Observation) -> bool:
+        if before.phase is Phase.PREPARING:
+            survey = seen.survey
+            found = survey is not None and not survey.problem and not survey.unanswered
+            return found or (self.surveyed is not None and self.surveyed == before.candidate)
+        judgement = seen.judgement
+        if judgement is None or judgement.at != seen.now:
+            return False
+        if before.weight == 0 and judgement.acts:
+            doubts = {HeldReason.OUT_OF_BOUNDS, HeldReason.SPLIT_MISMATCH}
+            return judgement.answered and judgement.waits_for not in doubts
+        return judgement.waits_for is None
+
+    def _blind_now(self, before: Status, seen: Observation) -> dt.datetime | None:
+        judgement = seen.judgement
+        if judgement is None:
+            return self.blind_since
+        blind = judgement.verdict is Verdict.BLIND and (before.weight > 0 or not judgement.answered)
+        return (self.blind_since or seen.now) if blind else None
+
+    def _long(self, world: Weather, seen: Observation, before: Status) -> bool:
+        """Tell whether this evaluation, too, measured nothing, and that for long."""
+        since = self._blind_now(before, seen)
+        if since is None or seen.judgement is None or before.phase not in WEIGHED:
+            return False
+        hurried = self.licence > 0 or is_dry(world.spec)
+        return not hurried and seen.now >= since + world.spec.analysis.blind.after
+
+    def _may_retreat(self, world: Weather, seen: Observation, before: Status) -> bool:
+        lowest = world.spec.ladder()[0].weight
+        wanted = world.spec.analysis.blind.then == "Retreat" and before.weight > lowest
+        return wanted and self._long(world, seen, before) and not (seen.claimed_by or seen.deleting)
+
+    def _check_retreat(self, world: Weather, seen: Observation, before: Status, decision: Decision) -> None:
+        stable, candidate = _workloads(seen, before)
+        after, lowest = decision.status, world.spec.ladder()[0].weight
+        assert after.held is not None
+        if candidate is not None and candidate.ready > 0 and (stable is None or stable.ready == 0):
+            assert (after.phase, after.weight) == (before.phase, before.weight)
+            assert after.held.needs_human
+            return
+        assert after.held.reason is HeldReason.BLIND
+        assert (after.phase, after.weight) == (Phase.SHIFTING, lowest)
+        assert isinstance(decision.move, WriteRoutes)
+        assert decision.move.form.weight == lowest
+
+    def _check_standing(self, world: Weather, seen: Observation, before: Status, after: Status) -> None:
+        looked = (
+            self.steady_since is not None
+            and seen.now >= (before.reasserted_at or before.intended_at or seen.now) + SECOND
+        )
+        if self._long(world, seen, before) and looked and not seen.deleting:
+            assert after.held is not None
+
+    def _check_dry_run(self, world: Weather, seen: Observation, before: Status, after: Status) -> None:
+        if before.candidate is None or after.candidate != before.candidate or before.phase not in IN_FLIGHT:
+            return
+        judgement = seen.judgement
+        harmful = judgement is not None and judgement.verdict is Verdict.HARMFUL
+        if before.would_have or not (harmful and is_dry(world.spec)):
+            assert after.would_have == before.would_have
+        else:
+            assert f"{seen.now:%H:%M} UTC" in after.would_have
+        assert after.would_have in after.reason
 
     def _check_promoted(self, world: Weather, seen: Observation, before: Status, after: Status) -> None:
         assert before.phase is Phase.FINISHING
@@ -203,19 +301,11 @@ def _must_step_back(before: Status, seen: Observation) -> bool:
     return seen.routes.in_form and seen.routes.acceptance is Acceptance.REJECTED
 
 
-def _is_justified(before: Status, seen: Observation) -> bool:
-    if before.phase is Phase.PREPARING:
-        return True
-    judgement = seen.judgement
-    if judgement is None or judgement.at != seen.now:
-        return False
-    if before.weight == 0:
-        return judgement.answered and not any(metric.failures for metric in judgement.metrics)
-    return judgement.verdict is Verdict.SAFE
-
-
-def _soak(world: Weather, before: Status) -> dt.timedelta:
-    spec = world.spec
+def _soak(world: Weather, seen: Observation, before: Status) -> dt.timedelta:
+    spec, judgement = world.spec, seen.judgement
+    safe = judgement is not None and judgement.verdict is Verdict.SAFE
+    if spec.analysis.advance == "Evidence" and safe and not is_dry(spec) and 0 < before.weight < 100:
+        return dt.timedelta(0)
     if before.phase is Phase.TESTING:
         return spec.testing.duration if spec.testing else dt.timedelta(0)
     if before.phase is Phase.BAKING:

@@ -115,10 +115,10 @@ class Application:
     def host(self) -> str:
         return f"{self.namespace}.test"
 
-    def install(self, version: str = "v1", **deployment: Any) -> None:
-        """Set up Service, Upstream, VirtualService and the first version, and wait for it."""
+    def install(self, version: str = "v1", *arguments: str, **deployment: Any) -> None:
+        """Set up Service, Upstream, VirtualService and a version; wait until it is used and measured."""
         self.apply(self.service(), self.upstream(), self.virtual_service_manifest())
-        self.deploy(version, **deployment)
+        self.deploy(version, *arguments, **deployment)
         self.kubectl(
             "wait",
             "-n",
@@ -127,6 +127,8 @@ class Application:
             "--for=condition=Available",
             "--timeout=30s",
         )
+        wait_for(lambda: str(self.versions(1)), version)
+        wait_for(self.measured, f'"{version}"')
 
     def service(self) -> Document:
         return {
@@ -161,9 +163,16 @@ class Application:
             "spec": {"virtualHost": {"domains": [self.host], "routes": [route]}},
         }
 
-    def deploy(self, version: str, *arguments: str, replicas: int = 1, name: str = "") -> None:
-        """Apply a Deployment of this version, with arguments for the application."""
-        labels = {"app": "echo", "version": version}
+    def deploy(
+        self,
+        version: str,
+        *arguments: str,
+        replicas: int = 1,
+        name: str = "",
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        """Apply a Deployment of this version, with arguments for the application and more labels."""
+        selected = {"app": "echo", "version": version}
         container = {
             "name": "echo",
             "image": "crossfade/demo-app",
@@ -177,8 +186,11 @@ class Application:
                 "metadata": {"name": name or f"echo-{version}", "namespace": self.namespace},
                 "spec": {
                     "replicas": replicas,
-                    "selector": {"matchLabels": labels},
-                    "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+                    "selector": {"matchLabels": selected},
+                    "template": {
+                        "metadata": {"labels": {**selected, **(labels or {})}},
+                        "spec": {"containers": [container]},
+                    },
                 },
             }
         )
@@ -205,13 +217,11 @@ class Application:
                             "total": f"http_requests_total{{{of_version}}}",
                         },
                         "max": "5%",
-                        "failureLimit": 2,
                     },
                     {
                         "name": "latency",
                         "histogram": {"buckets": f"http_request_duration_seconds_bucket{{{of_version}}}"},
                         "max": {"quantile": 0.9, "seconds": 0.25},
-                        "failureLimit": 2,
                     },
                 ],
             },
@@ -249,9 +259,9 @@ class Application:
             time.sleep(0.05)
         return status
 
-    def adopted(self, **changes: Any) -> None:
-        """Install v1 and the Canary, and wait until the routes are pinned."""
-        self.install()
+    def adopted(self, *arguments: str, **changes: Any) -> None:
+        """Install v1, with arguments for it, and the Canary, and wait until the routes are pinned."""
+        self.install("v1", *arguments)
         self.canary(**changes)
         self.until(lambda status: status.get("phase") == "Idle")
 
@@ -318,6 +328,11 @@ class Application:
             if (line["resource"].startswith("canaries.") and line["namespace"] == self.namespace)
             or (line["resource"].startswith("virtualservices.") and line["name"] == self.name)
         ]
+
+    def measured(self) -> str:
+        """Give what Prometheus knows of this application's requests, as JSON."""
+        query = {"query": f'http_requests_total{{namespace="{self.namespace}"}}'}
+        return requests.get(f"{self.cluster.prometheus}/api/v1/query", query, timeout=5).text
 
     def _get(self, resource: str, name: str, namespace: str) -> Document:
         found: Document = json.loads(self.kubectl("get", resource, name, "-n", namespace, "-o", "json"))

@@ -4,9 +4,18 @@ import datetime as dt
 from dataclasses import replace
 from typing import Any
 
-from analysis.verdict import Judgement
+from analysis.survey import Survey
+from analysis.verdict import Judgement, Memory
 from config.canary import CanarySpec, TestingMatch
-from config.status import MetricStatus, Phase, Revision, Status, Verdict
+from config.status import (
+    HeldReason,
+    MetricStatus,
+    Phase,
+    Revision,
+    Status,
+    Verdict,
+    Weighed,
+)
 from controller.rollout.decide import decide
 from controller.rollout.observation import Acceptance, Observation, Routes, Workload
 from controller.rollout.situation import Decision
@@ -28,24 +37,25 @@ MATCH = TestingMatch.model_validate(STAGE)
 IN_FORM = Routes(in_form=True, version="v1", acceptance=Acceptance.ACCEPTED, shape="v1")
 ADRIFT = replace(IN_FORM, in_form=False, version=None, weight=70, shape="v1 30, v2 70")
 
+ANALYSIS: dict[str, Any] = {
+    "metrics": [
+        {
+            "name": "errors",
+            "ratio": {
+                "bad": 'bad{version="{{ version }}"}',
+                "total": 'total{version="{{ version }}"}',
+            },
+            "max": "1%",
+        }
+    ]
+}
 _SPEC: dict[str, Any] = {
     "workload": {"selector": {"app": "echo"}},
     "upstream": {"name": "echo", "namespace": "gloo-system"},
     "routes": [{"name": "echo", "namespace": "gloo-system"}],
     "testing": {"match": [STAGE]},
     "shifting": {"steps": [10, 50, 100], "interval": "1m"},
-    "analysis": {
-        "metrics": [
-            {
-                "name": "errors",
-                "ratio": {
-                    "bad": 'bad{version="{{ version }}"}',
-                    "total": 'total{version="{{ version }}"}',
-                },
-                "max": "1%",
-            }
-        ]
-    },
+    "analysis": ANALYSIS,
 }
 
 
@@ -79,6 +89,7 @@ def status(phase: Phase, **fields: Any) -> Status:
         step_started_at=T0 - HOUR,
         ready_when_raised=2 if carrying else 0,
         testing=(MATCH,) if carrying else (),
+        surveyed_at=T0 - 2 * HOUR if carrying else None,
         evaluated_at=T0 - 5 * SECOND if carrying else None,
     )
     return replace(fresh, **fields)
@@ -97,16 +108,34 @@ def seen(**fields: Any) -> Observation:
     return replace(calm, **fields)
 
 
-def judged(verdict: Verdict, *, failures: int = 0, answered: bool = True, at: dt.datetime = T0) -> Judgement:
-    """Give one evaluation of one metric."""
-    metric = MetricStatus("errors", verdict, "5% bad", failures=failures, passes=1)
-    return Judgement(verdict, "errors: 5% bad", (metric,), 40, 2, at, answered)
+def judged(verdict: Verdict, waits_for: HeldReason | None = None, **fields: Any) -> Judgement:
+    """Give one evaluation of one metric, as of T0."""
+    odds = 20.0 if waits_for is HeldReason.OUT_OF_BOUNDS else 0.5
+    metric = MetricStatus("errors", verdict, "5% bad", odds=odds, requests=40, bad=2)
+    usual: dict[str, Any] = {
+        "verdict": verdict,
+        "because": "errors: 5% bad",
+        "waits_for": waits_for,
+        "memory": Memory((metric,), Weighed(windows=7)),
+        "requests": 40,
+        "bad": 2,
+        "excess": 1.25,
+        "at": T0,
+    }
+    return Judgement(**{**usual, **fields})
 
 
 SAFE = judged(Verdict.SAFE)
-UNDECIDED = judged(Verdict.UNDECIDED)
-HARMFUL = judged(Verdict.HARMFUL, failures=3)
-BLIND = judged(Verdict.BLIND)
+CALM = judged(Verdict.UNDECIDED)
+"""Enough was measured, nothing speaks against the candidate, safety is not shown."""
+TOO_FEW = judged(Verdict.UNDECIDED, HeldReason.TOO_FEW_REQUESTS)
+LEANING = judged(Verdict.UNDECIDED, HeldReason.OUT_OF_BOUNDS)
+DIVIDED = judged(Verdict.UNDECIDED, HeldReason.SPLIT_MISMATCH)
+HARMFUL = judged(Verdict.HARMFUL, HeldReason.OUT_OF_BOUNDS)
+NO_DATA = judged(Verdict.BLIND, HeldReason.BLIND)
+"""Prometheus answered, but has nothing about the candidate."""
+BLIND = replace(NO_DATA, answered=False)
+SURVEYED = Survey(Memory((MetricStatus("errors", dispersion=2.0),), Weighed(scrape=5.0)), T0)
 
 
 def tick(before: Status, about: CanarySpec | None = None, **observed: Any) -> Decision:

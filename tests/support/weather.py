@@ -4,9 +4,10 @@ import datetime as dt
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from analysis.verdict import Judgement
+from analysis.survey import Survey
+from analysis.verdict import Judgement, Memory
 from config.canary import CanarySpec, TestingMatch
-from config.status import MetricStatus, Phase, Revision, Status, Verdict
+from config.status import HeldReason, MetricStatus, Phase, Revision, Status, Verdict
 from controller.rollout.moves import Form
 from controller.rollout.observation import Acceptance, Command, Observation, Routes, Workload
 from situations import SECOND, T0, V1, V2, V3, spec
@@ -43,23 +44,52 @@ class Opinion:
     """What the metrics say when they are asked."""
 
     verdict: Verdict
+    waits_for: HeldReason | None = None
     answered: bool = True
-    failures: int = 0
+    problem: str = ""
+    """Why stable cannot be measured."""
 
-    def judgement(self, at: dt.datetime) -> Judgement:
-        """Give it as one evaluation."""
-        metric = MetricStatus("errors", self.verdict, "numbers", failures=self.failures, passes=1)
-        return Judgement(self.verdict, "errors: numbers", (metric,), 10, 1, at, self.answered)
+    def judgement(self, world: "Weather") -> Judgement:
+        """Give it as one evaluation, now."""
+        analysis, place = world.spec.analysis, world.status
+        compared = place.phase is Phase.SHIFTING and 0 < place.weight < 100
+        waits_for = self.waits_for
+        if analysis.advance == "Evidence" and compared and self.verdict is not Verdict.SAFE:
+            waits_for = waits_for or HeldReason.TOO_FEW_REQUESTS
+        acts = not is_dry(world.spec)
+        metrics = (MetricStatus("errors", self.verdict, "numbers", requests=10, bad=1, dry_run=not acts),)
+        return Judgement(
+            verdict=self.verdict,
+            because="errors: numbers",
+            waits_for=waits_for if acts else None,
+            memory=Memory(metrics),
+            requests=0 if self.verdict is Verdict.BLIND else 10,
+            bad=0 if self.verdict is Verdict.BLIND else 1,
+            excess=0.5,
+            at=world.now,
+            answered=self.answered,
+            acts=acts,
+        )
+
+    def survey(self, world: "Weather") -> Survey:
+        """Give it as a look at stable's past, now."""
+        unanswered = "" if self.answered else "connection refused"
+        return Survey(Memory(), world.now, "" if unanswered else self.problem, unanswered)
 
 
 GOOD = Opinion(Verdict.SAFE)
+AWAY = Opinion(Verdict.BLIND, HeldReason.BLIND, answered=False)
+NO_DATA = Opinion(Verdict.BLIND, HeldReason.BLIND)
 OPINIONS = (
     GOOD,
     Opinion(Verdict.UNDECIDED),
-    Opinion(Verdict.UNDECIDED, failures=1),
-    Opinion(Verdict.BLIND),
-    Opinion(Verdict.BLIND, answered=False),
-    Opinion(Verdict.HARMFUL, failures=3),
+    Opinion(Verdict.UNDECIDED, HeldReason.TOO_FEW_REQUESTS),
+    Opinion(Verdict.UNDECIDED, HeldReason.OUT_OF_BOUNDS),
+    Opinion(Verdict.UNDECIDED, HeldReason.SPLIT_MISMATCH),
+    NO_DATA,
+    AWAY,
+    Opinion(Verdict.HARMFUL, HeldReason.OUT_OF_BOUNDS),
+    Opinion(Verdict.SAFE, problem="spec.analysis.metrics[0].ratio.total: no series of v1"),
 )
 
 
@@ -164,6 +194,11 @@ class Weather:
 def revision(workload: Workload) -> Revision:
     """Name what a Deployment runs."""
     return Revision(workload.version, workload.hash, workload.name)
+
+
+def is_dry(spec: CanarySpec) -> bool:
+    """Tell whether verdicts are for people only."""
+    return spec.analysis.dry_run or all(metric.dry_run for metric in spec.analysis.metrics)
 
 
 def at_rest(phase: Phase) -> bool:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from analysis.queries import Query
-from analysis.samples import Answer, Failure, Sample
+from analysis.samples import Answer, Failure, History, Moment, Sample
 from config.canary import CanarySpec
 from config.status import Status, dump_status, load_status
 from controller.errors import Conflict, Unavailable
+from controller.measuring import Measuring
 from controller.ports import ANNOTATION, FINALIZER, CanaryObject, Key
 from controller.reconcile import Reconciler
 from controller.report import Event
@@ -31,6 +32,10 @@ T = TypeVar("T")
 KEY = Key("echo", "echo")
 RATE = 100
 """Requests per second of all users; testers send a tenth."""
+SCRAPE = 1.0
+"""Seconds between two scrapes."""
+PAST = {"v1": (1_000_000, 0)}
+"""Requests and bad ones by version, of the time before a test."""
 READS = {"refresh"}
 SELECTED = re.compile(r'^(bad|total)\{version="([^"]*)"\}$')
 SPEC: dict[str, Any] = {
@@ -50,7 +55,6 @@ SPEC: dict[str, Any] = {
                     "total": 'total{version="{{ version }}"}',
                 },
                 "max": "1%",
-                "failureLimit": 2,
             }
         ],
     },
@@ -80,13 +84,20 @@ class World:
     gate: Callable[[str, Callable[[], Any]], Any] = pass_on
     error_rates: dict[str, float] = field(default_factory=dict)
     prometheus_answers: bool = True
+    unmeasured: frozenset[str] = frozenset()
+    """Versions that Prometheus has no series of."""
     unlisted: str = ""
     """Why the Deployments are not known."""
+    stored: list[dict[str, Any]] = field(default_factory=list)
+    """Windows in the archive."""
+    templates: dict[str, dict[str, Any]] = field(default_factory=dict)
     published: list[Event] = field(default_factory=list)
     operations: Counter[str] = field(default_factory=Counter)
     asked_at: dt.datetime | None = None
     wake_at: dt.datetime | None = None
-    _history: list[tuple[dt.datetime, dict[str, tuple[int, int]]]] = field(default_factory=lambda: [(T0, {})])
+    _history: list[tuple[dt.datetime, dict[str, tuple[int, int]]]] = field(
+        default_factory=lambda: [(T0, PAST)]
+    )
 
     def __post_init__(self) -> None:
         """Let v1 run."""
@@ -99,7 +110,9 @@ class World:
             canaries=CanaryPort(self),
             workloads=WorkloadPort(self),
             routes=RoutePort(self),
-            evidence=EvidencePort(self),
+            measuring=Measuring(EvidencePort(self), ClockPort(self)),
+            templates=TemplatePort(self),
+            archive=ArchivePort(self),
             events=EventPort(self),
             clock=ClockPort(self),
         )
@@ -176,7 +189,11 @@ class World:
 
     def counters(self, at: dt.datetime) -> dict[str, tuple[int, int]]:
         """Give requests and bad ones by version at some time."""
-        return [counters for time, counters in self._history if time <= at][-1]
+        known = [counters for time, counters in self._history if time <= at]
+        if known:
+            return known[-1]
+        since = round(RATE * (T0 - at).total_seconds())
+        return {version: (total - since, bad) for version, (total, bad) in PAST.items()}
 
     def request(self, operation: str, effect: Callable[[], T]) -> T:
         """Send a request through the gate."""
@@ -188,7 +205,7 @@ class World:
         content = self.weather.content
         share = (content.weight or 0) / 100
         rates: dict[str, float] = {version: RATE / 10 for _, version in content.testers}
-        for version, part in ((content.stable, 1 - share), (content.candidate, share)):
+        for version, part in ((content.stable or V1.version, 1 - share), (content.candidate, share)):
             if version is not None:
                 rates[version] = rates.get(version, 0) + RATE * part
         return {version: rate for version, rate in rates.items() if rate}
@@ -291,28 +308,71 @@ class EvidencePort:
     world: World
 
     def ask_now(self, queries: Sequence[Query]) -> tuple[dt.datetime, Mapping[str, Answer]]:
-        at = self.world.weather.now
-        return at, self.ask(queries, at)
+        now = self.world.weather.now
+        return now, self.ask(queries, now)
 
     def ask(self, queries: Sequence[Query], at: dt.datetime) -> Mapping[str, Answer]:
-        return self.world.request("ask", lambda: self._ask(queries, at))
+        return self.world.request("ask", lambda: self._answers(queries, at))
 
-    def _ask(self, queries: Sequence[Query], at: dt.datetime) -> dict[str, Answer]:
+    def history(
+        self, queries: Sequence[Query], start: dt.datetime, end: dt.datetime, step: dt.timedelta
+    ) -> Mapping[str, History]:
+        return self.world.request("ask", lambda: self._histories(queries, start, end, step))
+
+    def _histories(
+        self, queries: Sequence[Query], start: dt.datetime, end: dt.datetime, step: dt.timedelta
+    ) -> dict[str, History]:
+        if not self.world.prometheus_answers:
+            return {query.id: Failure("connection refused") for query in queries}
+        times = [start + number * step for number in range((end - start) // step + 1)]
+        return {
+            query.id: tuple(Moment(at, self._series(query.expression, at)) for at in times)
+            for query in queries
+        }
+
+    def _answers(self, queries: Sequence[Query], at: dt.datetime) -> dict[str, Answer]:
         self.world.asked_at = self.world.weather.now
         if not self.world.prometheus_answers:
             return {query.id: Failure("connection refused") for query in queries}
-        counters = self.world.counters(at)
-        return {query.id: self._series(query.expression, counters) for query in queries}
+        return {query.id: self._series(query.expression, at) for query in queries}
 
-    def _series(self, expression: str, counters: Mapping[str, tuple[int, int]]) -> Answer:
+    def _series(self, expression: str, at: dt.datetime) -> tuple[Sample, ...]:
+        if "timestamp(" in expression:
+            return (Sample({}, SCRAPE),)
+        if expression.startswith("count"):
+            return ()  # what `diagnose` suspects: there is nothing of the kind
         found = SELECTED.match(expression)
         assert found is not None, expression
         kind, version = found.groups()
-        if version not in counters:
+        counters = self.world.counters(at)
+        if version not in counters or version in self.world.unmeasured:
             return ()
         total, bad = counters[version]
         value = float(total if kind == "total" else bad)
         return (Sample({"version": version, "pod": f"echo-{version}-0"}, value),)
+
+
+@dataclass(frozen=True)
+class TemplatePort:
+    """Implements `controller.ports.Templates`."""
+
+    world: World
+
+    def of(self, namespace: str) -> Mapping[str, Mapping[str, Any]]:
+        return self.world.templates
+
+
+@dataclass(frozen=True)
+class ArchivePort:
+    """Implements `controller.ports.Archive`."""
+
+    world: World
+
+    def save(self, canary: CanaryObject, status: Status) -> None:
+        def effect() -> None:
+            self.world.stored.extend(each for each in status.windows if each not in self.world.stored)
+
+        self.world.request("save", effect)
 
 
 @dataclass(frozen=True)

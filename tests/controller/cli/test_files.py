@@ -7,7 +7,7 @@ import yaml
 
 import config
 from command_line import Result, World, kubectl
-from config.crd import definition
+from config.crd import definitions
 from controller.cli.program import run
 
 
@@ -31,8 +31,41 @@ class Run:
 
 
 def test_valid_files_and_folders_are_counted(crossfade: Run) -> None:
-    assert crossfade("validate", str(EXAMPLES)) == Result(0, "2 Canaries are valid\n", "")
-    assert crossfade("validate", str(EXAMPLES / "full.yaml")) == Result(0, "1 Canary is valid\n", "")
+    both = "2 Canaries and 1 MetricTemplate are valid\n"
+    assert crossfade("validate", str(EXAMPLES)) == Result(0, both, "")
+    assert crossfade("validate", str(EXAMPLES / "minimal.yaml")) == Result(0, "1 Canary is valid\n", "")
+
+
+TEMPLATED = (
+    (EXAMPLES / "minimal.yaml")
+    .read_text()
+    .replace("preset: http-errors, max: 1%", "templateRef: {name: errors}")
+)
+TEMPLATE = """\
+apiVersion: crossfade.dev/v1alpha1
+kind: MetricTemplate
+metadata: {name: errors, namespace: echo}
+spec: {query: vector(0), max: 1}
+"""
+
+
+def test_a_template_may_be_in_another_file_but_must_be_given(crossfade: Run, tmp_path: Path) -> None:
+    canary, template = tmp_path / "canary.yaml", tmp_path / "z.yaml"
+    canary.write_text(TEMPLATED)
+    template.write_text(TEMPLATE)
+    assert crossfade("validate", str(tmp_path)).out == "1 Canary and 1 MetricTemplate are valid\n"
+    assert crossfade("validate", str(template)).out == "1 MetricTemplate is valid\n"
+    alone = crossfade("validate", str(canary))
+    assert alone.code == 5
+    assert 'metrics[0].templateRef.name: no MetricTemplate "errors" in this namespace' in alone.out
+
+
+def test_a_template_that_nobody_refers_to_is_checked_as_well(crossfade: Run, tmp_path: Path) -> None:
+    file = tmp_path / "template.yaml"
+    file.write_text(TEMPLATE.replace("max: 1", "max: one"))
+    assert crossfade("validate", str(file)) == Result(
+        5, f"{file}:4:26: spec.max: found 'one'; a number is needed\n", ""
+    )
 
 
 def test_each_problem_is_a_line_that_editors_can_jump_to(crossfade: Run, tmp_path: Path) -> None:
@@ -80,19 +113,22 @@ def test_nothing_to_check_is_an_error_of_usage(crossfade: Run, tmp_path: Path) -
     assert crossfade("validate", str(tmp_path / "latin.txt")).err.endswith("not UTF-8 text: byte 0 is 0xff\n")
 
 
-def test_the_definition_is_printed_as_yaml_and_json(crossfade: Run) -> None:
-    assert yaml.safe_load(crossfade("crd").out) == definition()
-    assert json.loads(crossfade("crd", "-o", "json").out) == definition()
+def test_the_definitions_are_printed_as_yaml_and_json(crossfade: Run) -> None:
+    assert list(yaml.safe_load_all(crossfade("crd").out)) == list(definitions())
+    listed = json.loads(crossfade("crd", "-o", "json").out)
+    assert (listed["apiVersion"], listed["kind"], listed["items"]) == ("v1", "List", list(definitions()))
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
 def test_an_api_server_takes_the_examples(world: World, example: Path) -> None:
-    manifest = yaml.safe_load(example.read_text())
-    manifest["metadata"]["namespace"] = world.namespace
+    manifests = list(yaml.safe_load_all(example.read_text()))
+    for manifest in manifests:
+        manifest["metadata"]["namespace"] = world.namespace
     applied = kubectl(
-        world.kubeconfig, "apply", "--validate=strict", "-f", "-", text=yaml.safe_dump(manifest)
+        world.kubeconfig, "apply", "--validate=strict", "-f", "-", text=yaml.safe_dump_all(manifests)
     )
-    assert (applied.code, applied.out) == (0, "canary.crossfade.dev/echo created\n"), applied.err
+    created = ["canary.crossfade.dev/echo created", "metrictemplate.crossfade.dev/queue created"]
+    assert (applied.code, applied.out.splitlines()) == (0, created[: len(manifests)]), applied.err
     assert world.crossfade("status").code == 3
 
 
@@ -104,6 +140,12 @@ def test_an_api_server_takes_the_examples(world: World, example: Path) -> None:
         ("kind: VirtualService", "kind: RouteTable", "spec.routes[0].kind"),
         ("selector: {app: echo}", "selector: {}", "spec.workload.selector"),
         ("  upstream: {name: echo, namespace: gloo-system}\n", "", "spec.upstream"),
+        ("preset: http-errors", "preset: http-error", "spec.analysis.metrics[0].preset"),
+        ("preset: http-errors", "tolerate: 0.5, preset: http-errors", "spec.analysis.metrics[0].tolerate"),
+        ("  analysis:", "  analysis:\n    mustNotExceed: 1.25", "spec.analysis.mustNotExceed"),
+        ("  analysis:", "  analysis:\n    harmBudget: 0", "spec.analysis.harmBudget"),
+        ("  analysis:", "  analysis:\n    settle: -5s", "spec.analysis.settle"),
+        ("  analysis:", "  analysis:\n    blind: {then: Pause}", "spec.analysis.blind.then"),
     ],
 )
 def test_an_api_server_refuses_what_a_schema_can_say(world: World, old: str, new: str, said: str) -> None:

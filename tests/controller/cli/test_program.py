@@ -16,7 +16,7 @@ from controller.cli.program import run
 
 
 COMMANDS = {
-    "get", "status", "promote", "approve", "abort", "pause", "resume", "retry", "history",
+    "get", "status", "promote", "approve", "abort", "pause", "resume", "retry", "history", "explain",
     "validate", "crd", "run", "version", "sandbox",
 }  # fmt: skip
 

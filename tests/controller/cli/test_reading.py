@@ -4,7 +4,7 @@ import pytest
 
 from canaries import GENERATION, ROLLED_BACK, V1, V2, document, held, resting, status
 from config.status import HeldReason, HistoryEntry, Outcome, Phase, Status
-from controller.cli.reading import ExitCode, canary_of, exit_code
+from controller.cli.reading import Canary, ExitCode, canary_of, exit_code
 
 
 def ended(outcome: Outcome) -> HistoryEntry:
@@ -104,3 +104,28 @@ def test_a_status_that_is_junk_reads_as_not_looked_at() -> None:
 def test_control_characters_do_not_reach_the_terminal() -> None:
     canary = canary_of(document(status(reason="aborted by \x1b[2Jmallory\r\n")))
     assert canary.sentence == "aborted by  [2Jmallory  "
+
+
+def templated(seen: Status, **metric: object) -> Canary:
+    reference = {"templateRef": {"name": "errors"}, **metric}
+    return canary_of(document(seen, analysis={"metrics": [reference]}))
+
+
+def test_a_template_that_only_the_controller_knows_is_no_problem() -> None:
+    seen = templated(status())
+    assert (seen.problem, seen.spec) == ("", None)
+    assert exit_code(seen) is ExitCode.UNFINISHED
+
+
+def test_a_rollout_under_way_tells_what_its_templates_stand_for() -> None:
+    observed = document(None)["spec"]
+    seen = templated(status(observed_spec=observed))
+    assert seen.problem == ""
+    assert seen.spec == canary_of(document(None)).spec
+
+
+def test_what_else_is_wrong_beside_a_template_is_told() -> None:
+    seen = templated(status(observed_spec=document(None)["spec"]), dryRun="yes")
+    assert seen.problem == "spec.analysis.metrics[0].dryRun: found 'yes'; must be true or false"
+    assert seen.spec is None
+    assert exit_code(seen) is ExitCode.INVALID

@@ -1,4 +1,5 @@
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
@@ -72,3 +73,9 @@ def test_an_ended_rollout_tells_how_far_it_came_and_why_it_ended() -> None:
         "BY": "crossfade",
         "REASON": "errors: 5.1% bad, at most 1% allowed (6 of 118 requests)",
     }
+
+
+def test_an_ended_dry_run_tells_what_it_would_have_done() -> None:
+    would = "would have rolled back at 14:03 UTC: errors: 5.1% bad"
+    row = history_row(replace(ROLLED_BACK, reason="passed every step", would_have=would), NOW)
+    assert row["REASON"] == f"passed every step; {would}"

@@ -1,5 +1,6 @@
 import datetime as dt
 import io
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -7,7 +8,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from canaries import ERRORS, MINUTE, NOW, PROMOTED, ROLLED_BACK, document, held, resting, status
-from config.status import HeldReason, MetricStatus, Phase, Status, Verdict
+from config.status import Comparison, Dispersion, HeldReason, MetricStatus, Phase, Status, Verdict
+from config.status import Tests as Known
 from controller.cli.reading import canary_of
 from controller.cli.view import line, screen
 
@@ -20,7 +22,17 @@ def shown(of: Status | None, **spec: object) -> str:
 
 
 def test_a_rollout_under_way_is_told_completely_in_80_columns() -> None:
-    latency = MetricStatus("latency", Verdict.SAFE, "p99: 0 slower than 0.5s", 0.0, 0.0025, "p99 <= 0.5s", 20)
+    latency = MetricStatus(
+        "latency",
+        Verdict.SAFE,
+        "0% slower than 0.5s (0 of 20 requests), stable 0.25%; odds of harm 1:40, 400:1 roll back",
+        0.0,
+        0.0025,
+        "p99 <= 0.5s, <= 1.5 x stable",
+        0.025,
+        requests=20,
+        dispersion=4.2,
+    )
     soaking = status(
         step_started_at=NOW - dt.timedelta(seconds=45),
         metrics=(ERRORS, latency),
@@ -37,12 +49,16 @@ soak     ███████████████████████�
 verdict  Undecided
 why      v2 at 25%: soaking for 1m
 
-METRIC   CANDIDATE  STABLE  LIMIT        REQUESTS  VERDICT
-errors       0.84%    0.1%  <= 1%         118/100  Undecided
-latency         0%   0.25%  p99 <= 0.5s    20/100  Safe
+METRIC   CANDIDATE  STABLE  LIMIT                    REQUESTS  ODDS  VERDICT
+errors       0.84%    0.1%  <= 1%, <= 1.5 x stable    118/100   1:3  Undecided
+latency         0%   0.25%  p99 <= 0.5s, <= 1.5 x      20/100  1:40  Safe
+                            stable
 
-errors   0.8% bad, at most 1% allowed (1 of 118 requests)
-latency  p99: 0 slower than 0.5s
+errors   0.84% bad (1 of 118 requests), stable 0.1%; odds of harm 1:3, 400:1
+         roll back
+latency  0% slower than 0.5s (0 of 20 requests), stable 0.25%; odds of harm
+         1:40, 400:1 roll back (stable's come in bursts, dispersion 4.2:
+         evidence counts for less)
 
 BEFORE  OUTCOME     UP TO  ENDED    REASON
 v3      RolledBack    25%  25m ago  errors: 5.1% bad, at most 1% allowed (6 of
@@ -50,6 +66,15 @@ v3      RolledBack    25%  25m ago  errors: 5.1% bad, at most 1% allowed (6 of
 v1      Promoted     100%  80m ago  passed every step
 """
     )
+
+
+@pytest.mark.parametrize(
+    ("windows", "because"), [(19, "stable is hardly known yet"), (20, "stable's come in bursts")]
+)
+def test_a_dispersion_that_is_assumed_is_not_told_as_measured(windows: int, because: str) -> None:
+    known = Known(comparisons=(Comparison(dispersion=Dispersion(windows)),))
+    text = " ".join(shown(status(metrics=(replace(ERRORS, dispersion=1.5, tests=known),))).split())
+    assert f"({because}, dispersion 1.5: evidence counts for less)" in text
 
 
 def test_between_rollouts_there_is_no_candidate_no_soak_and_no_metric() -> None:
@@ -110,12 +135,21 @@ def test_square_brackets_are_text() -> None:
 
 
 def test_a_value_of_a_query_is_a_number_and_has_no_requests() -> None:
-    metric = MetricStatus("queue", Verdict.SAFE, "value 12.5", 12.5, None, "<= 20", failures=2)
+    metric = MetricStatus("queue", Verdict.SAFE, "value 12.5", 12.5, None, "<= 20")
     text = shown(
         status(metrics=(metric,)), analysis={"metrics": [{"name": "queue", "query": "q", "max": 20}]}
     )
-    assert "queue        12.5       -  <= 20            Safe" in text
-    assert "value 12.5 (2 failed in a row)" in text
+    assert "queue        12.5       -  <= 20                  Safe" in text
+    assert "queue  value 12.5\n" in text
+
+
+def test_a_dry_run_says_what_it_would_have_done() -> None:
+    only_reports = MetricStatus("queue", Verdict.SAFE, "value 12.5", 12.5, limit="<= 20", dry_run=True)
+    would = replace(only_reports, name="cpu", would_roll_back_at=NOW)
+    text = shown(status(metrics=(only_reports, would), would_have="would have rolled back at 12:03 UTC: cpu"))
+    assert "dry run  would have rolled back at 12:03 UTC: cpu" in text
+    assert "queue  value 12.5 (dry run)" in text
+    assert f"(dry run: would have rolled back at {NOW:%H:%M} UTC)" in text
 
 
 def test_one_line_says_it_all_for_a_log() -> None:

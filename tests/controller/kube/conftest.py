@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from kubernetes import client as kube_client
 
-from config.crd import definition
+from config.crd import definitions
 from controller.kube.client import Cluster, Limits, Observer
 from controller.kube.credentials import Login
-from controller.kube.resources import CANARIES, Resource
+from controller.kube.resources import CANARIES, METRIC_TEMPLATES, Resource
 from sandbox.apiserver.testing import ApiServer
 
 
@@ -162,11 +162,12 @@ def scripted(connect: Callable[..., Cluster]) -> Cluster:
 
 @pytest.fixture(scope="session")
 def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Run an API server that knows Canaries."""
+    """Run an API server that knows Canaries and MetricTemplates."""
     with ApiServer(tmp_path_factory.mktemp("apiserver")) as server:
         cluster = Cluster.connect(str(server.kubeconfig))
-        cluster.create(DEFINITIONS, "", definition())
-        _eventually(lambda: _is_served(cluster))
+        for definition in definitions():
+            cluster.create(DEFINITIONS, "", definition)
+        _eventually(lambda: all(_is_served(cluster, resource) for resource in (CANARIES, METRIC_TEMPLATES)))
         cluster.close()
         yield server.kubeconfig
 
@@ -199,7 +200,7 @@ def _eventually(holds: Callable[[], object]) -> None:
         threading.Event().wait(0.01)
 
 
-def _is_served(cluster: Cluster) -> bool:
-    document = cluster.read(DEFINITIONS, "", str(CANARIES))
+def _is_served(cluster: Cluster, resource: Resource) -> bool:
+    document = cluster.read(DEFINITIONS, "", str(resource))
     conditions = document.get("status", {}).get("conditions", ())
     return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)

@@ -9,6 +9,7 @@ from controller.kube.references import concerned
 from controller.kube.resources import (
     CANARIES,
     DEPLOYMENTS,
+    METRIC_TEMPLATES,
     UPSTREAMS,
     VIRTUAL_SERVICES,
     Document,
@@ -21,6 +22,7 @@ SPEC = {
     "workload": {"selector": {"app": "web"}},
     "upstream": {"name": "up", "namespace": "gloo-system"},
     "routes": [{"name": "one", "namespace": "gloo-system"}, {"name": "two", "namespace": "edge"}],
+    "analysis": {"metrics": [{"preset": "http-errors"}, {"templateRef": {"name": "queue"}}]},
 }
 
 
@@ -57,6 +59,10 @@ def deployment(**labels: str) -> Document:
         pytest.param(DEPLOYMENTS, ("edge", "web-v2"), deployment(app="web"), 0, id="pods elsewhere"),
         pytest.param(DEPLOYMENTS, ("shop", "web-v1"), None, 1, id="a deployment is gone"),
         pytest.param(DEPLOYMENTS, ("edge", "web-v1"), None, 0, id="a deployment elsewhere is gone"),
+        pytest.param(METRIC_TEMPLATES, ("shop", "queue"), {}, 1, id="its template"),
+        pytest.param(METRIC_TEMPLATES, ("shop", "queue"), None, 1, id="its template is gone"),
+        pytest.param(METRIC_TEMPLATES, ("shop", "other"), {}, 0, id="another template"),
+        pytest.param(METRIC_TEMPLATES, ("edge", "queue"), {}, 0, id="a template elsewhere"),
         pytest.param(CANARIES, ("gloo-system", "one"), {}, 0, id="another canary"),
     ],
 )
@@ -73,6 +79,9 @@ def test_only_those_who_refer_to_it_are_woken(
         {"workload": None, "upstream": None, "routes": None},
         {"workload": "web", "upstream": "up", "routes": "one"},
         {"workload": {"selector": ["app"]}, "upstream": ["up"], "routes": [None, "one", {}]},
+        {"analysis": {"metrics": "one"}},
+        {"analysis": ["one"]},
+        {"analysis": {"metrics": [None, "one", {"templateRef": "one"}, {"templateRef": ["one"]}]}},
     ],
 )
 def test_specs_that_make_no_sense_are_woken_by_nothing(junk: dict[str, object]) -> None:
@@ -80,6 +89,7 @@ def test_specs_that_make_no_sense_are_woken_by_nothing(junk: dict[str, object]) 
         (VIRTUAL_SERVICES, {}),
         (UPSTREAMS, {}),
         (DEPLOYMENTS, deployment(app="web")),
+        (METRIC_TEMPLATES, {}),
     ]
     for resource, document in changes:
         assert list(concerned([canary(junk)], resource, ("shop", "one"), document)) == []

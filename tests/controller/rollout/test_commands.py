@@ -5,19 +5,20 @@ from typing import Any
 
 import pytest
 
-from config.status import Ending, Held, HeldReason, Hurry, Outcome, Phase, Status, Verdict
+from config.status import Ending, Held, HeldReason, Hurry, Outcome, Phase, Status
 from controller.rollout.moves import ClearCommand, Form, SetFinalizer, WriteRoutes
 from controller.rollout.observation import Command, Do
+from controller.rollout.situation import Ask
 from situations import (
+    HARMFUL,
     MINUTE,
     SAFE,
     SOON,
     STAGE,
     T0,
-    UNDECIDED,
+    TOO_FEW,
     V1,
     V2,
-    judged,
     running,
     shifting,
     spec,
@@ -49,7 +50,7 @@ class TestCarryingOut:
         moves = [got.move]
         for _ in range(4):
             held = SetFinalizer(present=True) in moves
-            got = tick(got.status, command=order(do), finalizer=held, judgement=UNDECIDED)
+            got = tick(got.status, command=order(do), finalizer=held, judgement=TOO_FEW)
             moves.append(got.move)
         assert ClearCommand("7") in moves
 
@@ -66,8 +67,8 @@ class TestCarryingOut:
     def test_makes_the_evidence_due(self) -> None:
         held = Held(HeldReason.AWAITING_APPROVAL, "passed", T0 - MINUTE, needs_human=True)
         before = shifting(10, evaluated_at=T0, held=held)
-        assert not tick(before).ask
-        assert tick(before, command=order(Do.APPROVE)).ask
+        assert tick(before).ask is None
+        assert tick(before, command=order(Do.APPROVE)).ask is Ask.EVIDENCE
 
     def test_needs_no_reason(self) -> None:
         got = tick(SOAKING, command=Command(Do.PAUSE, "8", "ada"))
@@ -134,7 +135,7 @@ class TestPromote:
         assert (got.phase, got.weight, got.hurry) == (phase, weight, Hurry.FULL)
 
     def test_does_not_overrule_harm(self) -> None:
-        got = tick(SOAKING, command=order(Do.PROMOTE_FULL), judgement=judged(Verdict.HARMFUL))
+        got = tick(SOAKING, command=order(Do.PROMOTE_FULL), judgement=HARMFUL)
         assert got.status.phase is Phase.ROLLING_BACK
 
     def test_waits_for_what_forbids_any_rise(self) -> None:
@@ -175,5 +176,5 @@ class TestRetry:
 
 
 def test_an_order_does_not_raise_anything_on_its_own() -> None:
-    got = tick(shifting(10), command=order(Do.APPROVE), judgement=UNDECIDED)
+    got = tick(shifting(10), command=order(Do.APPROVE), judgement=TOO_FEW)
     assert got.status.weight == 10

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from config.canary import CanarySpec
-from config.status import Held, HeldReason, Hurry, Phase, Status, Verdict
+from config.status import Held, HeldReason, Hurry, Phase, Status
 from controller.rollout.decide import refuse
 from controller.rollout.moves import Form, WriteRoutes
 from controller.rollout.observation import Acceptance
@@ -21,7 +21,6 @@ from situations import (
     SECOND,
     T0,
     V1,
-    judged,
     running,
     seen,
     shifting,
@@ -154,14 +153,12 @@ class TestARiseThatIsNotAccepted:
     def test_is_taken_back_by_one_step(
         self, before: Status, phase: Phase, weight: int, form: Form, answer: Acceptance
     ) -> None:
-        before = replace(
-            before, approved=True, hurry=Hurry.FULL, metrics=judged(Verdict.SAFE, failures=1).metrics
-        )
+        before = replace(before, approved=True, hurry=Hurry.FULL, metrics=SAFE.memory.metrics)
         got = tick(before, routes=replace(REJECTED, acceptance=answer), judgement=SAFE)
         assert (got.status.phase, got.status.weight, got.move) == (phase, weight, WriteRoutes(form))
         assert got.status.refusal == "no such subset"
         assert (got.status.approved, got.status.hurry, got.status.intended_at) == (False, Hurry.NO, T0)
-        assert [metric.passes for metric in got.status.metrics] == [0]
+        assert got.status.metrics == SAFE.memory.metrics
         assert got.because.endswith("was not accepted: no such subset")
 
     def test_without_testing_0_percent_goes_back_to_preparing(self) -> None:

@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 
 from config.status import Held, HeldReason, Phase
+from controller.rollout.situation import Ask
 from situations import (
-    BLIND,
     HOUR,
     MINUTE,
+    NO_DATA,
     SECOND,
     T0,
-    UNDECIDED,
+    TOO_FEW,
     shifting,
     status,
     tick,
@@ -21,7 +22,7 @@ from situations import (
 class TestBetweenEvaluations:
     def test_asks_when_the_evidence_is_due(self) -> None:
         got = tick(shifting(10, evaluated_at=T0 - 10 * SECOND))
-        assert got.ask
+        assert got.ask is Ask.EVIDENCE
         assert got.move is None
 
     def test_asks_first_when_the_phase_begins(self) -> None:
@@ -35,12 +36,12 @@ class TestBetweenEvaluations:
     def test_asks_at_once_when_the_clock_was_set_back(self) -> None:
         assert tick(shifting(10, evaluated_at=T0 + HOUR)).ask
         assert tick(status(Phase.TESTING, evaluated_at=None, intended_at=T0 + HOUR)).ask
-        got = tick(shifting(10, evaluated_at=T0 + HOUR), judgement=UNDECIDED)
+        got = tick(shifting(10, evaluated_at=T0 + HOUR), judgement=TOO_FEW)
         assert got.status.evaluated_at == T0
         assert not got.ask
 
     def test_does_not_ask_where_nothing_is_weighed(self) -> None:
-        assert not tick(status(Phase.PREPARING, evaluated_at=T0 - HOUR)).ask
+        assert not tick(status(Phase.PREPARING, surveyed_at=T0, evaluated_at=T0 - HOUR)).ask
         assert not tick(status(Phase.FINISHING, evaluated_at=T0 - HOUR)).ask
 
     @pytest.mark.parametrize(
@@ -49,6 +50,7 @@ class TestBetweenEvaluations:
             HeldReason.AWAITING_APPROVAL,
             HeldReason.BLIND,
             HeldReason.OUT_OF_BOUNDS,
+            HeldReason.SPLIT_MISMATCH,
             HeldReason.TOO_FEW_REQUESTS,
         ],
     )
@@ -66,7 +68,7 @@ class TestBetweenEvaluations:
     def test_a_hold_keeps_its_beginning(self) -> None:
         since = T0 - MINUTE
         before = shifting(10, held=Held(HeldReason.BLIND, "older words", since))
-        got = tick(before, judgement=BLIND).status.held
+        got = tick(before, judgement=NO_DATA).status.held
         assert got is not None
         assert (got.since, got.reason) == (since, HeldReason.BLIND)
 
@@ -76,7 +78,7 @@ class TestBetweenEvaluations:
         assert tick(once).wake_at == T0 + 6 * SECOND
 
     def test_a_slow_prometheus_is_not_hammered(self) -> None:
-        judgement = replace(UNDECIDED, at=T0 - 11 * SECOND)
+        judgement = replace(TOO_FEW, at=T0 - 11 * SECOND)
         once = tick(shifting(10), judgement=judgement)
         again = tick(once.status, judgement=replace(judgement, requests=0, bad=0))
         assert again.wake_at == T0 + 10 * SECOND

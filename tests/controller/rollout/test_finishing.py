@@ -10,13 +10,14 @@ from config.status import Hurry, Outcome, Phase, Retirement
 from controller.rollout.moves import Form, WriteRoutes
 from controller.rollout.observation import Acceptance, Routes
 from situations import (
+    CALM,
     HOUR,
     IN_FORM,
     MATCH,
     MINUTE,
     SAFE,
     T0,
-    UNDECIDED,
+    TOO_FEW,
     V1,
     V2,
     V3,
@@ -42,8 +43,9 @@ class TestTheTop:
         ("before", "judgement", "phase"),
         [
             pytest.param({"step_started_at": T0 - MINUTE}, SAFE, Phase.BAKING, id="not long enough"),
-            pytest.param({}, UNDECIDED, Phase.BAKING, id="long enough, but unproven"),
-            pytest.param({}, SAFE, Phase.FINISHING, id="long enough and proven"),
+            pytest.param({}, TOO_FEW, Phase.BAKING, id="long enough, but unproven"),
+            pytest.param({}, SAFE, Phase.FINISHING, id="long enough and safe"),
+            pytest.param({}, CALM, Phase.FINISHING, id="long enough and nothing against it"),
             pytest.param({"step_started_at": T0, "hurry": Hurry.STEP}, SAFE, Phase.FINISHING, id="hurried"),
         ],
     )
@@ -55,7 +57,17 @@ class TestTheTop:
 
 class TestFinishing:
     def test_promotes_what_is_seen_on_the_routes(self) -> None:
-        got = tick(status(Phase.FINISHING, requests=900, bad=2, highest_weight=100, rejected=(V2,)))
+        got = tick(
+            status(
+                Phase.FINISHING,
+                requests=900,
+                bad=2,
+                excess=1.26,
+                would_have="would have",
+                highest_weight=100,
+                rejected=(V2,),
+            )
+        )
         done = got.status
         assert (done.phase, done.stable, done.candidate, done.testing) == (Phase.PROMOTED, V2, None, ())
         assert done.rejected == ()
@@ -63,7 +75,8 @@ class TestFinishing:
         entry = done.history[0]
         assert (entry.revision, entry.outcome, entry.reason) == (V2, Outcome.PROMOTED, "passed every step")
         assert (entry.highest_weight, entry.requests, entry.bad) == (100, 900, 2)
-        assert got.because == "promoted v2; v1 served before"
+        assert (entry.excess, entry.would_have) == (1.3, "would have")
+        assert got.because == "promoted v2; v1 served before; would have"
 
     @pytest.mark.parametrize(
         ("promotion", "expected"),

@@ -189,7 +189,7 @@ class TestReadiness:
         self, age: dt.timedelta, ready: int, phase: Phase
     ) -> None:
         workloads = (running(V1), running(V2, ready=ready))
-        got = tick(status(Phase.PREPARING, started_at=T0 - age), workloads=workloads)
+        got = tick(status(Phase.PREPARING, started_at=T0 - age, surveyed_at=T0), workloads=workloads)
         assert got.status.phase is phase
         if phase is Phase.ROLLING_BACK:
             assert got.because.endswith("not ready within 10m, echo-v2: 1 of 2 pods ready")
@@ -250,6 +250,7 @@ class TestStartingOver:
         assert (after.phase, after.weight, after.candidate) == (Phase.PREPARING, 0, FIXED)
         assert (after.started_at, after.evaluated_at, after.metrics) == (T0, None, ())
         assert (after.requests, after.highest_weight, after.verdict) == (0, 0, None)
+        assert (after.surveyed_at, after.blind_since, after.excess) == (None, None, 0)
         assert got.move == (None if before.phase is Phase.PREPARING else PINNED)
         entry = after.history[0]
         assert (entry.revision, entry.outcome) == (V2, Outcome.SUPERSEDED)

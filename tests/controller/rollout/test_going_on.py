@@ -8,23 +8,27 @@ import pytest
 
 from analysis.verdict import Judgement
 from config.canary import CanarySpec
-from config.status import Held, HeldReason, Hurry, MetricStatus, Phase, Status, Verdict
+from config.status import Held, HeldReason, Hurry, Phase, Status
 from controller.rollout.moves import Form, SetFinalizer, WriteRoutes
 from controller.rollout.observation import Acceptance
 from situations import (
     BLIND,
+    CALM,
+    DIVIDED,
     HOUR,
     IN_FORM,
+    LEANING,
     MATCH,
     MINUTE,
+    NO_DATA,
     SAFE,
     SECOND,
     STAGE,
+    SURVEYED,
     T0,
-    UNDECIDED,
+    TOO_FEW,
     V1,
     V2,
-    judged,
     running,
     shifting,
     spec,
@@ -58,7 +62,7 @@ class TestPreparing:
     def test_a_ready_candidate_enters_the_first_phase(
         self, about: CanarySpec, phase: Phase, form: Form
     ) -> None:
-        got = tick(status(Phase.PREPARING), about)
+        got = tick(status(Phase.PREPARING), about, survey=SURVEYED)
         assert (got.status.phase, got.status.weight, got.move) == (phase, 0, WriteRoutes(form))
         assert (got.status.intended_at, got.status.step_started_at) == (T0, None)
         assert got.status.ready_when_raised == 2
@@ -184,7 +188,7 @@ class TestTesting:
         return spec(testing={"match": [STAGE], **testing})
 
     def test_passes_to_the_divided_routes(self) -> None:
-        got = tick(status(Phase.TESTING), judgement=UNDECIDED)
+        got = tick(status(Phase.TESTING), judgement=TOO_FEW)
         assert (got.status.phase, got.status.weight) == (Phase.SHIFTING, 0)
         assert got.move == WriteRoutes(split(0))
         assert got.because == "v2 passed testing: dividing the routes, 0% so far"
@@ -198,12 +202,13 @@ class TestTesting:
                 "99 of 100 requests seen", id="requests",
             ),
             pytest.param(
-                {}, {}, judged(Verdict.BLIND, answered=False), HeldReason.BLIND, "blind", id="cannot ask"
+                {}, {}, BLIND, HeldReason.BLIND, "blind", id="cannot ask"
             ),
             pytest.param(
-                {}, {}, judged(Verdict.UNDECIDED, failures=1), HeldReason.OUT_OF_BOUNDS, "undecided",
-                id="failing",
+                {}, {}, LEANING, HeldReason.OUT_OF_BOUNDS, "5% bad",
+                id="leaning towards harm",
             ),
+            pytest.param({}, {}, DIVIDED, HeldReason.SPLIT_MISMATCH, "5% bad", id="divided otherwise"),
             pytest.param(
                 {"approval": "Manual"}, {}, SAFE, HeldReason.AWAITING_APPROVAL, "awaits approval",
                 id="approval",
@@ -248,11 +253,11 @@ class TestTesting:
 
     def test_blind_for_want_of_data_may_open_the_first_phase(self) -> None:
         """Prometheus answered; that the candidate has no series yet is nobody's fault."""
-        assert tick(status(Phase.TESTING), judgement=BLIND).status.phase is Phase.SHIFTING
+        assert tick(status(Phase.TESTING), judgement=NO_DATA).status.phase is Phase.SHIFTING
 
     def test_a_long_wait_asks_for_a_human_even_without_shifting(self) -> None:
         about = spec(shifting=None, testing={"match": [STAGE], "requests": 100})
-        got = tick(status(Phase.TESTING, step_started_at=T0 - 30 * MINUTE), about, judgement=UNDECIDED)
+        got = tick(status(Phase.TESTING, step_started_at=T0 - 30 * MINUTE), about, judgement=TOO_FEW)
         assert got.status.held is not None
         assert got.status.held.needs_human
         assert "the step's timeout of 30m is over" in got.because
@@ -262,10 +267,12 @@ class TestShifting:
     @pytest.mark.parametrize(
         ("weight", "judgement", "to"),
         [
-            pytest.param(0, UNDECIDED, 10, id="the first step on calm evidence"),
-            pytest.param(0, BLIND, 10, id="the first step although there is no data yet"),
+            pytest.param(0, CALM, 10, id="the first step on calm evidence"),
+            pytest.param(0, TOO_FEW, 10, id="the first step on little evidence"),
+            pytest.param(0, NO_DATA, 10, id="the first step although there is no data yet"),
             pytest.param(0, SAFE, 10, id="the first step on good evidence"),
             pytest.param(10, SAFE, 50, id="the second step"),
+            pytest.param(10, CALM, 50, id="the second step on calm evidence"),
             pytest.param(50, SAFE, 100, id="the last step"),
             pytest.param(30, SAFE, 50, id="from a weight that is no step any more"),
             pytest.param(99, SAFE, 100, id="from beyond all but the last"),
@@ -281,8 +288,9 @@ class TestShifting:
     @pytest.mark.parametrize(
         ("judgement", "reason"),
         [
-            pytest.param(judged(Verdict.BLIND, answered=False), HeldReason.BLIND, id="cannot ask"),
-            pytest.param(judged(Verdict.UNDECIDED, failures=1), HeldReason.OUT_OF_BOUNDS, id="failing"),
+            pytest.param(BLIND, HeldReason.BLIND, id="cannot ask"),
+            pytest.param(LEANING, HeldReason.OUT_OF_BOUNDS, id="leaning towards harm"),
+            pytest.param(DIVIDED, HeldReason.SPLIT_MISMATCH, id="divided otherwise"),
         ],
     )
     def test_the_first_step_stays_shut(self, judgement: Judgement, reason: HeldReason) -> None:
@@ -295,8 +303,10 @@ class TestShifting:
     @pytest.mark.parametrize(
         ("judgement", "reason"),
         [
-            pytest.param(UNDECIDED, HeldReason.TOO_FEW_REQUESTS, id="undecided"),
-            pytest.param(judged(Verdict.UNDECIDED, failures=1), HeldReason.OUT_OF_BOUNDS, id="failing"),
+            pytest.param(TOO_FEW, HeldReason.TOO_FEW_REQUESTS, id="too few requests"),
+            pytest.param(LEANING, HeldReason.OUT_OF_BOUNDS, id="leaning towards harm"),
+            pytest.param(DIVIDED, HeldReason.SPLIT_MISMATCH, id="divided otherwise"),
+            pytest.param(NO_DATA, HeldReason.BLIND, id="no data"),
             pytest.param(BLIND, HeldReason.BLIND, id="blind"),
         ],
     )
@@ -307,7 +317,7 @@ class TestShifting:
         assert "timeout of 30m is over" in got.because
 
     def test_a_step_may_wait_until_its_timeout_without_alarm(self) -> None:
-        got = tick(shifting(10, step_started_at=T0 - 29 * MINUTE), judgement=UNDECIDED)
+        got = tick(shifting(10, step_started_at=T0 - 29 * MINUTE), judgement=TOO_FEW)
         assert got.status.held is not None
         assert not got.status.held.needs_human
 
@@ -329,10 +339,15 @@ class TestShifting:
         late = tick(shifting(weight, step_started_at=T0 - needed), about, judgement=SAFE)
         assert late.status.weight > weight
 
-    def test_names_what_fails_while_it_soaks(self) -> None:
+    def test_names_what_leans_towards_harm_while_it_soaks(self) -> None:
         before = shifting(10, step_started_at=T0)
-        got = tick(before, judgement=judged(Verdict.UNDECIDED, failures=2))
+        got = tick(before, judgement=LEANING)
         assert got.because == "v2 at 10%: soaking for 1m; errors: 5% bad"
+        assert tick(before, judgement=CALM).because == "v2 at 10%: soaking for 1m"
+
+    def test_a_wrong_division_needs_a_human_at_once(self) -> None:
+        got = tick(shifting(10, step_started_at=T0 - MINUTE), judgement=DIVIDED).status.held
+        assert got == Held(HeldReason.SPLIT_MISMATCH, "v2 at 10%: errors: 5% bad", T0, needs_human=True)
 
     def test_without_shifting_everybody_follows_at_once(self) -> None:
         got = tick(shifting(0), spec(shifting=None), judgement=SAFE)
@@ -351,13 +366,10 @@ class TestShifting:
         assert not approved.status.approved
 
     def test_an_approval_is_no_evidence(self) -> None:
-        got = tick(shifting(10, approved=True), manual(10), judgement=UNDECIDED)
+        got = tick(shifting(10, approved=True), manual(10), judgement=TOO_FEW)
         assert (got.status.weight, got.status.approved) == (10, True)
 
-    def test_every_metric_must_pass_anew_at_the_next_step(self) -> None:
-        metric = MetricStatus("errors", Verdict.SAFE, requests=60, bad=1, passes=4, failures=0)
-        judgement = replace(SAFE, metrics=(metric, replace(metric, name="slow", failures=2)))
-        got = tick(shifting(10), judgement=judgement).status
-        afresh = MetricStatus("errors", Verdict.UNDECIDED)
-        assert got.metrics == (afresh, replace(afresh, name="slow", failures=2))
-        assert (got.requests, got.bad, got.evaluated_at) == (40, 2, T0)
+    def test_what_was_judged_is_kept_for_the_next_step(self) -> None:
+        got = tick(shifting(10, requests=5, bad=1, excess=9.0), judgement=SAFE).status
+        assert (got.metrics, got.weighed) == (SAFE.memory.metrics, SAFE.memory.weighed)
+        assert (got.requests, got.bad, got.excess, got.evaluated_at) == (45, 3, 1.25, T0)

@@ -11,22 +11,99 @@ from mutants import Mutant, planted
 
 
 MUTANTS = {
-    "SAFE is not asked for": Mutant("going_on", "case Verdict.SAFE:", "case _ if True:"),
-    "blind passes": Mutant("going_on", "case Verdict.SAFE:", "case Verdict.SAFE | Verdict.BLIND:"),
+    "evidence is not asked for": Mutant("going_on", "        case None:\n", "        case _ if True:\n"),
+    "blind passes": Mutant("going_on", "        case None:\n", "        case None | HeldReason.BLIND:\n"),
+    "too few requests pass": Mutant(
+        "going_on", "        case None:\n", "        case None | HeldReason.TOO_FEW_REQUESTS:\n"
+    ),
+    "a wrong division passes": Mutant(
+        "going_on", "        case None:\n", "        case None | HeldReason.SPLIT_MISMATCH:\n"
+    ),
     "an earlier verdict is good enough": Mutant(
         "going_on",
-        "waiting = _soaking(at) or _unproven(at) or _unapproved(at, approval)",
-        "waiting = _soaking(at) or (at.status.verdict is not Verdict.SAFE and _unproven(at))",
+        "    return _soaking(at) or _unproven(at)\n\n\ndef",
+        '    return _soaking(at) or (str(at.status.verdict) != "Safe" and _unproven(at))\n\n\ndef',
     ),
     "the first step opens unasked": Mutant(
         "going_on",
-        "    if judgement is None or not judgement.answered or any",
-        "    if judgement is not None and any",
+        "    if judgement is None or not judgement.answered or judgement",
+        "    if judgement is not None and judgement",
     ),
-    "a failing metric opens the first step": Mutant(
+    "the first step opens unanswered": Mutant(
+        "going_on", "if judgement is None or not judgement.answered or", "if judgement is None or"
+    ),
+    "a doubt opens the first step": Mutant("going_on", "judgement.waits_for in _DOUBTS:", "False:"),
+    "stable is not surveyed": Mutant(
+        "going_on", "if at.status.hurry is Hurry.NO and (unsurveyed :=", "if False and (unsurveyed :="
+    ),
+    "a survey's problem is passed over": Mutant(
         "going_on",
-        "any(metric.failures for metric in judgement.metrics):\n        return _unproven",
-        "False:\n        return _unproven",
+        "    if survey.problem:\n        return at.hold",
+        "    if survey.problem:\n        return None\n    if survey.problem:\n        return at.hold",
+    ),
+    "an unanswered survey will do": Mutant(
+        "decide", "    if survey.problem or survey.unanswered:", "    if survey.problem:"
+    ),
+    "an old survey will do": Mutant(
+        "going_back", "        surveyed_at=None,", "        surveyed_at=at.status.surveyed_at,"
+    ),
+    "blind is long at once": Mutant(
+        "situation",
+        "self.blind_until is not None and self.seen.now >= self.blind_until",
+        "self.blind_until is not None",
+    ),
+    "nobody retreats": Mutant("decide", "step_back, retreat, _reassert", "step_back, _reassert"),
+    "a retreat raises": Mutant("going_back", "        weight=lowest,", "        weight=100,"),
+    "a retreat goes all the way": Mutant("going_back", "        weight=lowest,", "        weight=0,"),
+    "a retreat onto nothing": Mutant(
+        "going_back",
+        "    because = _blind_for_long(at)\n    if not _way_back(at):",
+        "    because = _blind_for_long(at)\n    if False:",
+    ),
+    "everybody retreats": Mutant("going_back", 'blind.then != "Retreat"', 'blind.then == "Rollback"'),
+    "everybody rolls back when blind": Mutant("going_back", 'blind.then != "Rollback"', 'blind.then == "x"'),
+    "nobody rolls back when blind": Mutant("going_back", "        or _blind(at)\n", ""),
+    "an old blindness is acted on": Mutant(
+        "going_back", "at.seen.judgement is not None and at.long_blind", "at.long_blind"
+    ),
+    "blind is never over": Mutant("decide", "if blind else None,", "if blind else status.blind_since,"),
+    "blindness begins again and again": Mutant(
+        "decide", "min(status.blind_since or judgement.at, judgement.at)", "judgement.at"
+    ),
+    "blind for a candidate that nobody is sent to": Mutant(
+        "decide", " and (status.weight > 0 or not judgement.answered)", ""
+    ),
+    "blindness is taken along": Mutant(
+        "going_on", "        blind_since=None,\n        reasserted=0,", "        reasserted=0,"
+    ),
+    "a long blindness is not shown": Mutant(
+        "going_on", "\n    return _blind_for_long(at)\n", "\n    return None\n"
+    ),
+    "a dry run acts": Mutant(
+        "going_back", "if judgement is None or not judgement.acts or", "if judgement is None or"
+    ),
+    "a dry run acts when blind": Mutant("situation", "WEIGHED or self.dry_run:", "WEIGHED:"),
+    "dry metrics act when blind": Mutant(
+        "situation",
+        "analysis.dry_run or all(metric.dry_run for metric in analysis.metrics)",
+        "analysis.dry_run",
+    ),
+    "a dry run does not soak": Mutant(
+        "going_on", "at.status.weight < 100 and not at.dry_run:", "at.status.weight < 100:"
+    ),
+    "nothing soaks at 100%": Mutant(
+        "going_on", "at.status.weight < 100 and not at.dry_run:", "not at.dry_run:"
+    ),
+    "what it would have done is overwritten": Mutant(
+        "decide",
+        "status.would_have or _would_have(status, judgement)",
+        "_would_have(status, judgement) or status.would_have",
+    ),
+    "what it would have done although it did": Mutant(
+        "decide", "    if judgement.acts or judgement.verdict", "    if judgement.verdict"
+    ),
+    "what it would have done is kept quiet": Mutant(
+        "decide", "    if at.in_flight and status.would_have not in because:", "    if False:"
     ),
     "the ladder may be climbed two rungs at once": Mutant(
         "going_on",
@@ -82,10 +159,8 @@ MUTANTS = {
         "going_back", "    if now == at.status.candidate or now", "    if now != at.status.candidate or now"
     ),
     "a rejected revision starts over": Mutant("going_back", " or now in at.status.rejected:", ":"),
-    "a newer version is overlooked": Mutant(
-        "going_back", "_mixed(at) or _superseded(at) or", "_mixed(at) or"
-    ),
-    "no deadline": Mutant("going_back", "_unready(at) or _too_late(at)", "_unready(at)"),
+    "a newer version is overlooked": Mutant("going_back", "        or _superseded(at)\n", ""),
+    "no deadline": Mutant("going_back", "        or _too_late(at)\n", ""),
     "deletion is overlooked": Mutant("going_back", "    if at.seen.deleting:\n", "    if False:\n"),
     "weight is kept on the way back": Mutant(
         "going_back",
@@ -105,7 +180,9 @@ MUTANTS = {
         "hurry=at.status.hurry",
     ),
     "a hurry outlives a refusal": Mutant(
-        "going_on", "        hurry=Hurry.NO,\n        metrics=", "        metrics="
+        "going_on",
+        "        hurry=Hurry.NO,\n        reasserted=0,\n    )\n    form",
+        "        reasserted=0,\n    )\n    form",
     ),
     "a command is carried out again": Mutant(
         "commands", "command is None or command.id == at.status.last_command", "command is None"
