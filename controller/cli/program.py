@@ -10,7 +10,7 @@ import structlog
 import typer
 
 from config.settings import SettingsError
-from controller.cli import explain, files, get, orders, service, status
+from controller.cli import explain, files, get, orders, plan, service, status
 from controller.cli.reading import ExitCode
 from controller.cli.session import CommandError, with_session
 from controller.errors import EdgeError
@@ -34,6 +34,7 @@ _WITH_CLUSTER: Sequence[Callable[..., int]] = (
 _WITHOUT_CLUSTER: Sequence[Callable[..., int]] = (
     files.validate,
     files.crd,
+    plan.plan,
     explain.explain,
     service.run,
     service.version,
