@@ -10,7 +10,7 @@ import structlog
 import typer
 
 from config.settings import SettingsError
-from controller.cli import explain, files, get, orders, plan, service, status
+from controller.cli import backtest, explain, files, get, orders, plan, service, status
 from controller.cli.reading import ExitCode
 from controller.cli.session import CommandError, with_session
 from controller.errors import EdgeError
@@ -35,6 +35,7 @@ _WITHOUT_CLUSTER: Sequence[Callable[..., int]] = (
     files.validate,
     files.crd,
     plan.plan,
+    backtest.backtest,
     explain.explain,
     service.run,
     service.version,

@@ -90,7 +90,9 @@ def test_the_windows_of_the_page_about_explaining_give_the_odds_that_it_shows() 
         assert (odds(math.log(metric.odds)), metric.verdict) == (told, verdict)
 
 
-@pytest.mark.parametrize(("name", "command"), [("planning", "plan"), ("explain", "explain")])
+@pytest.mark.parametrize(
+    ("name", "command"), [("planning", "plan"), ("backtesting", "backtest"), ("explain", "explain")]
+)
 def test_a_page_about_a_command_knows_its_options_and_no_others(name: str, command: str) -> None:
     parameters = typer.main.get_command(program.program()).commands[command].params  # type: ignore[attr-defined]
     known = {option for parameter in parameters for option in parameter.opts if option.startswith("--")}
