@@ -1,13 +1,15 @@
-"""`make bench`: measure, print, and write docs/benchmarks.md."""
+"""`make bench`: measure, print, and write docs/benchmarks.md. `python -m bench rules`: only that table."""
 
 import os
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.cost import Advancing, Idle, advancing, idle
 from bench.detection import Detection, detections
+from bench.rules import Sizes, placed, section
 from config.crd import as_yaml
 from releases import CROSSFADE, Application, Controller
 from sandbox.cluster import Cluster
@@ -16,15 +18,30 @@ from sandbox.cluster import Cluster
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 SIZES = (10, 100, 300)
 WEIGHTS = (5, 20, 50)
+QUICK = Sizes(equal=4, bad=2)
 INTRODUCTION = """\
 # Benchmarks
 
-Counts and ratios, measured on the sandbox by `make bench`; absolute times prove nothing on a shared machine.
+Counts and ratios, measured by `make bench`, on the sandbox unless it says simulated; \
+absolute times prove nothing on a shared machine.
 """
 
 
-def main() -> None:
-    """Measure everything, and say it twice."""
+def main(arguments: Sequence[str] = ()) -> None:
+    """Measure everything, or what is named; print it, and write it into the page unless it is --quick."""
+    quick = "--quick" in arguments
+    if "rules" in arguments or quick:
+        part = section(QUICK if quick else Sizes())
+        print(part)
+        if not quick:
+            PAGE.write_text(placed(PAGE.read_text(), part))
+        return
+    text = placed(_on_the_sandbox(), section(Sizes()))
+    PAGE.write_text(text)
+    print(text)
+
+
+def _on_the_sandbox() -> str:
     idles = [idle(size) for size in SIZES]
     with tempfile.TemporaryDirectory() as name, Cluster(Path(name) / "cluster") as cluster:
         _kubectl(cluster, "apply", "-f", "-", stdin=as_yaml())
@@ -38,9 +55,7 @@ def main() -> None:
                 for weight in WEIGHTS
                 for detection in detections(_application(cluster, f"bad-{weight}"), weight)
             ]
-    text = "\n".join([INTRODUCTION, *_idle(idles), *_advancing(advance), *_detections(found)]) + "\n"
-    PAGE.write_text(text)
-    print(text)
+    return "\n".join([INTRODUCTION, *_idle(idles), *_advancing(advance), *_detections(found)]) + "\n"
 
 
 def _idle(idles: list[Idle]) -> Iterator[str]:
@@ -90,4 +105,4 @@ def _kubectl(cluster: Cluster, *arguments: str, stdin: str | None = None) -> str
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
