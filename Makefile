@@ -11,7 +11,7 @@ demo: $(VENV)/.sandbox  ## Release a good version and a bad one on a local clust
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/crossfade sandbox demo $(if $(KEEP),--keep)
 
 test: check  ## Everything: style, types, layers, unit, property and end-to-end tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --cov --cov-report=
 	$(BIN)/coverage report --include='controller/rollout/*,controller/gloo/routes.py,analysis/*' --omit='analysis/connection.py,analysis/prometheus.py' --fail-under=100
 
 check: $(VENV)/.dev  ## Style, types and layers only

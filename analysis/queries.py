@@ -2,7 +2,7 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -36,11 +36,17 @@ class Subject:
     candidate: Revision | None
     window: dt.timedelta
     """The `{{ window }}` of rates, in whole seconds when it is written."""
+    cluster_of: Callable[[str], str] | None = None
+    """Gives the name by which Envoy counts the requests to a version; None: nobody asks Envoy."""
 
     def values(self, role: Role) -> Mapping[str, str]:
         """Give what the placeholders stand for when one of the versions is asked about."""
         asked = self.candidate if role == "candidate" else self.stable
+        cluster = (
+            {} if self.cluster_of is None else {"cluster": self.cluster_of(asked.version) if asked else ""}
+        )
         return {
+            **cluster,
             "version": asked.version if asked else "",
             "deployment": asked.deployment if asked else "",
             "stable": self.stable.version if self.stable else "",

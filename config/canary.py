@@ -6,17 +6,31 @@ come from these models. Unknown fields are refused; every error names its path.
 
 import datetime as dt
 import itertools
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, StrictInt, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    StrictBool,
+    StrictInt,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from config.metrics import Analysis, HistogramMetric, Metric, QueryMetric, RatioMetric
-from config.model import Approval, Model, cel
-from config.names import Label, LabelKey, Name, Token
+from config.model import Approval, Model, cel, rules
+from config.names import Name, Token, name_with_version
 from config.placeholders import WITH_UPSTREAMS, placeholders_in
 from config.problems import FieldError
 from config.quantities import Duration, Weight
+from config.routes import RouteRef
+from config.shadowing import NO_ADDRESS, NO_OPTIONS, Shadowing
+from config.versions import NOT_BOTH, UpstreamRef, Versions, Workload, filled
 
 
 GROUP = "crossfade.dev"
@@ -25,37 +39,18 @@ PLURAL = "canaries"
 KIND = "Canary"
 
 
-class Workload(Model):
-    """Which Deployments of the Canary's namespace serve the application."""
-
-    selector: dict[LabelKey, Label] = Field(min_length=1)
-    """Labels that all Deployments of the application carry in their pod template."""
-    version_label: LabelKey = "version"
-    """The pod label that names the version; also the key of the Upstream's subsets."""
-    version: Label | None = None
-    """The version that should serve. Omitted: the newest Deployment."""
-    stable: Label | None = None
-    """The version that serves today. Only needed where the routes and Deployments do not tell."""
-
-
-class UpstreamRef(Model):
-    """The Gloo Upstream of the application."""
-
-    name: Name
-    """Its name."""
-    namespace: Name
-    """Its namespace, often gloo-system."""
-
-
-class RouteRef(Model):
-    """An object whose routes lead to the Upstream."""
-
-    kind: Literal["VirtualService"] = "VirtualService"
-    """What it is."""
-    name: Name
-    """Its name."""
-    namespace: Name
-    """Its namespace."""
+_NO_MATCHERS = (
+    "an UpstreamGroup has no matchers to tell testers by; name a VirtualService or RouteTable "
+    "whose routes lead to it in spec.routes too, or leave testing out"
+)
+_ROUTED = "self.routes.exists(route, route.kind != 'UpstreamGroup')"
+_NO_ENVOY_METRIC = (
+    "!self.analysis.metrics.exists(metric, has(metric.preset) && metric.preset.startsWith('envoy-'))"
+)
+_NO_STATISTICS = (
+    "Envoy has no statistics per subset; say destinations: Upstreams, "
+    "or use http-errors and http-latency, which ask the application"
+)
 
 
 class ValueMatch(Model):
@@ -76,6 +71,8 @@ class ValueMatch(Model):
     """An RE2 expression that the whole value matches."""
     present: Literal[True] | None = None
     """Any value will do."""
+    invert: StrictBool = False
+    """Of a header: it has another value than that; with `present`, it is not there at all."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -84,13 +81,20 @@ class ValueMatch(Model):
         return self
 
 
+_EMPTY = "an empty match would send everybody to the candidate; name a header, for example"
+_NO_INVERT = "Gloo inverts headers alone; leave invert out, or match a header"
+
+
 class TestingMatch(Model):
     """Requests that reach the candidate during canary testing; all conditions must hold."""
 
     model_config = ConfigDict(
-        json_schema_extra=cel(
-            "has(self.headers) || has(self.queryParameters) || has(self.methods)",
-            "an empty match would send everybody to the candidate; name a header, for example",
+        json_schema_extra=rules(
+            ("has(self.headers) || has(self.queryParameters) || has(self.methods)", _EMPTY),
+            (
+                "!has(self.queryParameters) || !self.queryParameters.exists(each, each.invert)",
+                f"queryParameters: {_NO_INVERT}",
+            ),
         )
     )
 
@@ -104,11 +108,12 @@ class TestingMatch(Model):
     """Any of these."""
 
     @model_validator(mode="after")
-    def _something(self) -> Self:
+    def _meant(self) -> Self:
         if not (self.headers or self.query_parameters or self.methods):
-            raise ValueError(
-                "an empty match would send everybody to the candidate; name a header, for example"
-            )
+            raise ValueError(_EMPTY)
+        for at, parameter in enumerate(self.query_parameters):
+            if parameter.invert:
+                raise FieldError(f"found true; {_NO_INVERT}", "queryParameters", at, "invert")
         return self
 
 
@@ -224,22 +229,35 @@ class Rollback(Model):
     """How long it is kept before that."""
 
 
+_APART = "self.destinations == 'Upstreams' || has(self.versions)"
+"""Every version has an Upstream of its own."""
+
+
+def _schema_of_spec(schema: dict[str, Any]) -> None:
+    schema["required"] = [name for name in schema["required"] if name not in {"workload", "upstream"}]
+    schema |= rules(
+        ("has(self.versions) != has(self.workload) && has(self.workload) == has(self.upstream)", NOT_BOTH),
+        (f"{_APART} || {_NO_ENVOY_METRIC}", _NO_STATISTICS),
+        (f"{_APART} || !has(self.shadowing)", NO_ADDRESS),
+        (f"!has(self.testing) || {_ROUTED}", _NO_MATCHERS),
+        (f"!has(self.shadowing) || {_ROUTED}", NO_OPTIONS),
+    )
+
+
 class CanarySpec(Model):
     """One application, and how its new versions are released."""
 
-    model_config = ConfigDict(
-        json_schema_extra=cel(
-            "!self.analysis.metrics.exists(metric, has(metric.preset) && metric.preset.startsWith('envoy-'))",
-            "Envoy has no statistics per subset; use http-errors and http-latency, which ask the application",
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=_schema_of_spec)
 
+    versions: Versions | None = None
     workload: Workload
     upstream: UpstreamRef
-    destinations: Literal["Subsets"] = "Subsets"
-    """One Upstream, with a subset per version."""
+    destinations: Literal["Subsets", "Upstreams"] = "Subsets"
+    """One Upstream with a subset per version, or a copy of the Upstream for each version."""
     routes: tuple[RouteRef, ...] = Field(min_length=1, max_length=16)
     """Where the traffic is moved: all their routes that lead to the Upstream."""
+    shadowing: Shadowing | None = None
+    """Copies of live requests for the candidate, before anybody is sent there; leave out to skip it."""
     testing: Testing | None = None
     """Phase 1; leave out to skip it."""
     shifting: Shifting | None = None
@@ -253,25 +271,70 @@ class CanarySpec(Model):
     paused: StrictBool = False
     """Hold where it is. Going back is still possible, by itself or by command."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _filled(cls, given: object) -> object:
+        return filled(given)
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = dump(self)
+        stand_ins = {"workload", "upstream"} if self.versions else set()
+        return {name: value for name, value in fields.items() if name not in stand_ins}
+
     @model_validator(mode="after")
     def _distinct_routes(self) -> Self:
+        seen: set[tuple[str, str, str]] = set()
         for at, route in enumerate(self.routes):
-            if route in self.routes[:at]:
+            if (address := (route.kind, route.namespace, route.name)) in seen:
                 raise FieldError(f"{route.namespace}/{route.name} is named twice", "routes", at)
+            seen.add(address)
+        return self
+
+    @model_validator(mode="after")
+    def _testable(self) -> Self:
+        if self.testing is not None and all(route.kind == "UpstreamGroup" for route in self.routes):
+            raise FieldError(_NO_MATCHERS, "testing")
+        return self
+
+    @model_validator(mode="after")
+    def _copies_have_an_address(self) -> Self:
+        if self.shadowing is not None and not self.by_upstream:
+            raise FieldError(NO_ADDRESS, "shadowing")
+        if self.shadowing is not None and all(route.kind == "UpstreamGroup" for route in self.routes):
+            raise FieldError(NO_OPTIONS, "shadowing")
         return self
 
     @model_validator(mode="after")
     def _separable(self) -> Self:
-        """Refuse what Envoy counts, as long as one Upstream with subsets is the only way."""
-        for at, metric in enumerate(self.analysis.metrics):
+        """Refuse what Envoy counts where it counts all versions as one."""
+        for at, metric in enumerate(() if self.by_upstream else self.analysis.metrics):
             text, instead = _expressions(metric)
             if not WITH_UPSTREAMS.isdisjoint(placeholders_in(text)):
                 message = (
                     "Envoy has no statistics per subset, and would count both versions as one "
-                    f"(destinations: Subsets); use {instead}"
+                    f"(destinations: Subsets); say destinations: Upstreams, or use {instead}"
                 )
                 raise FieldError(message, "analysis", "metrics", at, "preset")
         return self
+
+    @property
+    def by_upstream(self) -> bool:
+        """Every version has an Upstream of its own."""
+        return self.versions is not None or self.destinations == "Upstreams"
+
+    def upstream_of(self, version: str) -> UpstreamRef:
+        """Name the Upstream that the routes to a version lead to."""
+        if self.versions is not None:
+            return next((each for each in self.versions.all if each.name == version), self.upstream)
+        if self.destinations == "Subsets":
+            return self.upstream
+        return self.upstream.model_copy(update={"name": name_with_version(self.upstream.name, version)})
+
+    def cluster_of(self, version: str) -> str:
+        """Give the name by which Envoy counts the requests to a version; empty if it counts all as one."""
+        upstream = self.upstream_of(version)
+        return f"{upstream.name}_{upstream.namespace}" if self.by_upstream else ""
 
     def ladder(self) -> tuple[Step, ...]:
         """Give the steps of the shifting phase, or the one step to 100 where there is none."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 
 WITH_UPSTREAMS = frozenset({"cluster"})
-"""The ones that exist only where every version has an Upstream of its own."""
+"""The ones that exist only where every version has an Upstream of its own: its cluster in Envoy."""
 PLACEHOLDERS = WITH_UPSTREAMS | {
     "version",
     "stable",

@@ -21,6 +21,7 @@ class Phase(enum.StrEnum):
 
     PREPARING = "Preparing"
     IDLE = "Idle"
+    SHADOWING = "Shadowing"
     TESTING = "Testing"
     SHIFTING = "Shifting"
     BAKING = "Baking"
@@ -317,7 +318,7 @@ class Status:
     windows: tuple[dict[str, Any], ...] = ()
     """The last ones, which may not be stored yet where `explain` finds them."""
     requests: int = 0
-    """Requests that the candidate answered since testing began."""
+    """Requests that the candidate answered since testing began; copies do not count."""
     bad: int = 0
     excess: float = 0.0
     """Bad ones beyond stable's rate, of the metric that found most."""
@@ -333,13 +334,13 @@ class Status:
     ending: Ending | None = None
     testing: tuple[TestingMatch, ...] = ()
     """Matches of testing routes that we wrote and have not yet seen removed."""
+    shadowed: tuple[str, ...] = ()
+    """Upstreams (`namespace/name`) that we had requests copied to, and have not yet seen that it ended."""
     reasserted: int = 0
     """How often the routes were put back since the intent last changed."""
     reasserted_at: dt.datetime | None = None
     refusal: str = ""
     """Why the last rise was not accepted, in Gloo's or the API server's words; a human lifts it."""
-    accepted_weight: int = 0
-    """The last weight that Gloo accepted."""
     rejected: tuple[Revision, ...] = ()
     """Rolled back, and not tried again until they change or `retry` says so."""
     replaced: tuple[Revision, ...] = ()

@@ -19,15 +19,20 @@ from config.settings import Settings
 from controller.clock import SystemClock
 from controller.errors import EdgeError
 from controller.gloo.client import GlooRoutes
+from controller.gloo.clones import bases
+from controller.gloo.named import VersionsInUse
+from controller.gloo.objects import RouteHolders
 from controller.kube.archive import KubeArchive
 from controller.kube.canaries import KubeCanaries, wanted_by
 from controller.kube.client import Cluster
 from controller.kube.events import KubeEvents
-from controller.kube.references import concerned
+from controller.kube.references import concerned, links
 from controller.kube.resources import (
     CANARIES,
     DEPLOYMENTS,
     METRIC_TEMPLATES,
+    ROUTE_TABLES,
+    UPSTREAM_GROUPS,
     UPSTREAMS,
     VIRTUAL_SERVICES,
     Document,
@@ -94,16 +99,20 @@ class Service:
         self._cluster = cluster
         self._watch_canaries = Watched(cluster, CANARIES, settings.namespace, index=wanted_by)
         deployments = Watched(cluster, DEPLOYMENTS, settings.namespace)
-        virtual_services = Watched(cluster, VIRTUAL_SERVICES)
-        upstreams = Watched(cluster, UPSTREAMS)
+        holders = (
+            Watched(cluster, VIRTUAL_SERVICES),
+            Watched(cluster, ROUTE_TABLES),
+            Watched(cluster, UPSTREAM_GROUPS),
+        )
+        upstreams = Watched(cluster, UPSTREAMS, index=bases)
         templates = Watched(cluster, METRIC_TEMPLATES, settings.namespace)
-        self._watches = (deployments, virtual_services, upstreams, templates)
+        self._watches = (deployments, *holders, upstreams, templates)
         self._archive = KubeArchive(cluster)
         self._canaries = KubeCanaries(cluster, self._watch_canaries)
         self._reconciler = Reconciler(
             canaries=self._canaries,
-            workloads=KubeWorkloads(cluster, deployments),
-            routes=GlooRoutes(cluster, virtual_services, upstreams),
+            workloads=VersionsInUse(KubeWorkloads(cluster, deployments), upstreams),
+            routes=GlooRoutes(cluster, RouteHolders(cluster, *holders), upstreams),
             measuring=Measuring(_evidence(settings, metrics, clock), clock),
             templates=KubeTemplates(templates),
             archive=self._archive,
@@ -165,8 +174,14 @@ class Service:
             self._schedule.wake(canary.key)
 
     def _wake_concerned(self, resource: Resource) -> Listener:
+        known: dict[tuple[str, str], frozenset[str]] = {}
+
         def changed(namespace: str, name: str, document: Document | None) -> None:
-            for key in concerned(self._canaries.all(), resource, (namespace, name), document):
+            address, found = (namespace, name), links(document)
+            rewired = known.pop(address, None) != found
+            if document is not None:
+                known[address] = found
+            for key in concerned(self._canaries.all(), resource, address, document, rewired=rewired):
                 self._schedule.wake(key)
 
         return changed

@@ -118,4 +118,5 @@ def _subject(key: Key, spec: CanarySpec, status: Status, now: dt.datetime) -> Su
         stable=status.stable,
         candidate=status.candidate,
         window=window,
+        cluster_of=spec.cluster_of,
     )

@@ -1,7 +1,7 @@
 """What a tick needs from the world, as Protocols. Every method may raise `controller.errors.EdgeError`."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -102,14 +102,22 @@ class RouteObjects(Protocol):
         """Compare the routes with a form; no request is made. `form` None: only say what is there."""
         ...
 
-    def write(self, spec: CanarySpec, form: Form) -> None:
+    def write(self, spec: CanarySpec, form: Form, still_meant: Callable[[], None] = ...) -> None:
         """Patch every object that is not in this form: one request each, none if all are.
+
+        Where the routes were changed in the meantime, and a patch has to be made anew,
+        `still_meant` is called first: it raises Conflict if the form is no longer what
+        the Canary records.
 
         Raises:
             Conflict: somebody changed the very routes that the patch is about.
             Refused: the API server or a webhook said no; the message is theirs.
 
         """
+        ...
+
+    def remove(self, spec: CanarySpec, form: Form) -> None:
+        """Delete the Upstreams of ours that this form does not need and that no route names any more."""
         ...
 
 

@@ -40,6 +40,7 @@ from controller.rollout.moves import (
     ClearCommand,
     DeleteDeployment,
     Move,
+    RemoveUpstreams,
     ScaleToZero,
     SetFinalizer,
     WriteRoutes,
@@ -200,7 +201,9 @@ class Reconciler:
         namespace = canary.key.namespace
         match move:
             case WriteRoutes(form):
-                self.routes.write(spec, form)
+                self.routes.write(spec, form, lambda: self._stand_by(canary))
+            case RemoveUpstreams(form):
+                self.routes.remove(spec, form)
             case ScaleToZero(deployment, template_hash):
                 self.workloads.scale_to_zero(namespace, deployment, template_hash)
             case DeleteDeployment(deployment, template_hash):
@@ -209,6 +212,12 @@ class Reconciler:
                 self.canaries.clear_command(canary, command_id)
             case SetFinalizer(present):
                 self.canaries.set_finalizer(canary, present=present)
+
+    def _stand_by(self, canary: CanaryObject) -> None:
+        """Raise Conflict if the Canary has moved on since the intent was recorded."""
+        now = self.canaries.refresh(canary.key)
+        if now is None or now.resource_version != canary.resource_version:
+            raise Conflict(f"Canary {canary.key} has changed since this was decided")
 
     def _taken_back(
         self, canary: CanaryObject, spec: CanarySpec, seen: Observation, intended: Status, error: EdgeError
@@ -311,7 +320,9 @@ def _moved(last: CanarySpec, spec: CanarySpec) -> str:
     """Name a field that says what is managed, if it was changed: the old place would never be put back."""
     places = {
         "spec.routes": (last.routes, spec.routes),
+        "spec.versions": (last.versions, spec.versions),
         "spec.upstream": (last.upstream, spec.upstream),
+        "spec.destinations": (last.destinations, spec.destinations),
         "spec.workload.selector": (last.workload.selector, spec.workload.selector),
         "spec.workload.versionLabel": (last.workload.version_label, spec.workload.version_label),
     }

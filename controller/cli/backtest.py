@@ -68,7 +68,15 @@ def backtest(  # noqa: PLR0913  # as many as there are options
     task = Task(
         canary.spec.analysis,
         soaks(canary.spec),
-        Subject(canary.metadata.name, where, upstream, None, None, LONGEST_WINDOW),
+        Subject(
+            canary.metadata.name,
+            where,
+            upstream,
+            None,
+            None,
+            LONGEST_WINDOW,
+            cluster_of=canary.spec.cluster_of,
+        ),
         end - _span("--since", since),
         end,
         _span("--step", step) if step else None,

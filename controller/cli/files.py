@@ -34,10 +34,10 @@ def validate(
     0 all valid, 1 nothing to check, 5 something is invalid.
     """
     problems: list[tuple[str, Problem]] = []
-    texts = list(_texts(files))
-    templates = _templates(texts)
+    read = list(texts(files))
+    templates = _templates(read)
     valid = 0
-    for file, text in texts:
+    for file, text in read:
         try:
             valid += len(load_canaries(text, templates))
         except SpecError as error:
@@ -103,7 +103,13 @@ def _counted(number: int, one: str, several: str = "") -> str:
     return f"{number} {one if number == 1 else several or one + 's'}" if number else ""
 
 
-def _texts(files: list[str]) -> Iterator[tuple[str, str]]:
+def texts(files: list[str]) -> Iterator[tuple[str, str]]:
+    """Read files, all YAML in folders, and - for standard input: name and text of each.
+
+    Raises:
+        CommandError: one cannot be read, or is not text.
+
+    """
     for file in files:
         if file == STDIN:
             yield "stdin", _decoded("stdin", sys.stdin.buffer.read())

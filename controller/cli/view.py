@@ -79,6 +79,10 @@ def _facts(canary: Canary, now: dt.datetime) -> Table:
     facts.add_column(overflow="fold")
     for version, share, style in _shares(canary):
         facts.add_row(version, _bar(share, f"{share}%", style))
+    if canary.spec and canary.spec.shadowing and status.phase is Phase.SHADOWING:
+        facts.add_row(
+            "copies", f"of {canary.spec.shadowing.percentage:g}% of the requests go to the candidate"
+        )
     if status.weight_seen is not None and status.weight_seen != status.weight:
         facts.add_row("routes", Text(f"give the candidate {status.weight_seen}%", "yellow"))
     if canary.spec and (soaking := _soak(canary, canary.spec, now)):

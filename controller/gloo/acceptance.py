@@ -2,7 +2,9 @@
 
 Each Gloo that reads the object reports under its own namespace in
 `.status.statuses`; older versions wrote one report into `.status`. A report
-does not say which generation it is about.
+does not say which generation it is about, and Gloo repeats none that has not
+changed. So whoever changes an object takes the reports on it away in the same
+patch: what stands there afterwards was said by a Gloo that is alive.
 """
 
 from collections.abc import Mapping
@@ -19,6 +21,18 @@ _LONGEST = 400
 def acceptance(document: Mapping[str, Any]) -> tuple[Acceptance, str]:
     """Give the worst report on an object and its reason, shortened; Pending if there is none."""
     return worst([_report(report) for report in _reports(document)])
+
+
+def withdrawn(document: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Give the JSON Patch that takes away every report on an object; Gloo then has to report anew."""
+    status = document.get("status")
+    if not isinstance(status, Mapping):
+        return ()
+    statuses = status.get("statuses")
+    paths = [f"statuses/{name}" for name in statuses] if isinstance(statuses, Mapping) else []
+    if "state" in status:
+        paths.append("state")
+    return tuple({"op": "remove", "path": f"/status/{path}"} for path in paths)
 
 
 def worst(reports: list[tuple[Acceptance, str]]) -> tuple[Acceptance, str]:

@@ -1,18 +1,23 @@
-"""Where a `routeAction` leads, and how the share of one Upstream is divided among its versions.
+"""Where a `routeAction` leads, and how the share of one application is divided among its versions.
 
-Weights are relative to their sum. Other destinations of a route keep their
+A version is a subset of the application's Upstream, or an Upstream of its own.
+Both are read, whichever is written, so that the routes can be led from one form
+to the other. Weights are relative to their sum. Other destinations of a route keep their
 proportions among all; only what our Upstream gets is divided.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 
 Action = Mapping[str, Any]
 Entry = Mapping[str, Any]
+
+Ref = tuple[str, str]
+"""Namespace and name of an Upstream."""
 
 EVERY_VERSION = ""
 """In place of a version: no subset, so that all pods are balanced over."""
@@ -27,6 +32,10 @@ class Target:
     version_label: str
     home: str = ""
     """Where a reference without a namespace points: the namespace of the document it stands in."""
+    upstreams: Mapping[Ref, str] = field(default_factory=dict)
+    """The Upstreams that are one version each: which -> the version."""
+    by_upstream: bool = False
+    """Versions are to be named by Upstreams of their own, not by subsets."""
 
     def __str__(self) -> str:
         """Show as `namespace/name`."""
@@ -37,6 +46,9 @@ class Target:
 
         A destination of the Upstream whose subset names any other label is not ours.
         """
+        own = self.upstreams.get(self._ref(destination))
+        if own is not None:
+            return own
         values = subset_of(destination)
         if not self.is_upstream(destination) or not values.keys() <= {self.version_label}:
             return None
@@ -44,9 +56,16 @@ class Target:
 
     def is_upstream(self, destination: Mapping[str, Any]) -> bool:
         """Tell whether a destination leads to the Upstream, by whatever subset."""
+        return self._ref(destination) == (self.upstream_namespace, self.upstream_name)
+
+    def upstream_of(self, version: str) -> Ref:
+        """Give the Upstream that a destination of this version is to name."""
+        own = (ref for ref, each in self.upstreams.items() if self.by_upstream and each == version)
+        return next(own, (self.upstream_namespace, self.upstream_name))
+
+    def _ref(self, destination: Mapping[str, Any]) -> Ref:
         upstream = destination.get("upstream") or {}
-        found = upstream.get("namespace") or self.home, upstream.get("name")
-        return found == (self.upstream_namespace, self.upstream_name)
+        return str(upstream.get("namespace") or self.home), str(upstream.get("name"))
 
 
 def subset_of(destination: Mapping[str, Any]) -> Mapping[str, str]:
@@ -91,9 +110,16 @@ def divide(action: Action, target: Target, percent: Mapping[str, int]) -> dict[s
 
 
 def fixed(destination: Mapping[str, Any], target: Target, version: str) -> dict[str, Any]:
-    """Fix a destination to a version."""
+    """Fix a destination to a version, in the form that is asked for; equal to it if it is so already."""
+    namespace, name = target.upstream_of(version)
+    upstream = {**(destination.get("upstream") or {}), "name": name}
+    if (upstream.get("namespace") or target.home) != namespace:
+        upstream["namespace"] = namespace
+    rest = {key: value for key, value in destination.items() if key not in {"upstream", "subset"}}
+    if target.by_upstream:
+        return {"upstream": upstream, **rest}
     subset = {**(destination.get("subset") or {}), "values": {target.version_label: version}}
-    return {**destination, "subset": subset}
+    return {"upstream": upstream, **rest, "subset": subset}
 
 
 def _divided(entries: Sequence[Entry], target: Target, percent: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -119,7 +145,10 @@ def _arranged(
     entries: Sequence[Entry], versions: Sequence[str | None], target: Target, wanted: Mapping[str, int]
 ) -> list[tuple[str | None, Entry]]:
     """Pair every entry with its version; where others than the wanted ones are found, ours are replaced."""
-    pairs = list(zip(versions, entries, strict=True))
+    pairs = [
+        (version, _entry(entry, target, version) if version else entry)
+        for version, entry in zip(versions, entries, strict=True)
+    ]
     ours = {version: entry for version, entry in pairs if version is not None}
     if sorted(version for version in versions if version is not None) == sorted(wanted):
         return pairs

@@ -46,11 +46,14 @@ def _extended(matcher: Matcher, match: TestingMatch) -> Iterator[dict[str, Any]]
 
 
 def _condition(wanted: ValueMatch) -> dict[str, Any]:
+    condition: dict[str, Any] = {"name": wanted.name}
     if wanted.regex is not None:
-        return {"name": wanted.name, "value": wanted.regex, "regex": True}
+        condition |= {"value": wanted.regex, "regex": True}
     if wanted.value is not None:
-        return {"name": wanted.name, "value": wanted.value}
-    return {"name": wanted.name}
+        condition["value"] = wanted.value
+    if wanted.invert:
+        condition["invertMatch"] = True
+    return condition
 
 
 def same(some: Sequence[Matcher], others: Sequence[Matcher]) -> bool:

@@ -17,15 +17,19 @@ If no general route (one that narrows no other) is main by that rule, the
 document as a whole has gone to another version, by adoption or because somebody
 applied an old manifest. Then the version that the general routes agree on is
 taken for what stable was. If they do not agree, there is no main route.
+
+Where people chose among the routes, the others are theirs. A route that leads to a
+managed UpstreamGroup is a main route too: the group divides, the route is tested.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from config.canary import TestingMatch
 from controller.gloo.destinations import EVERY_VERSION, Target, destination_of, entries_of
 from controller.gloo.matchers import extended, matchers_of, narrows, same
+from controller.gloo.scope import WHOLE, Scope
 from controller.rollout.moves import Form
 
 
@@ -42,15 +46,17 @@ class Roles:
     """Fixed to a version by the user."""
 
 
-def roles(routes: Sequence[Route], target: Target, form: Form | None) -> Roles:
+def roles(routes: Sequence[Route], target: Target, form: Form | None, scope: Scope = WHOLE) -> Roles:
     """Tell the roles of the routes that lead to the Upstream; without a form there are no testing routes."""
     known = (*form.testing, *form.retired) if form else ()
-    leading = {at: route for at, route in enumerate(routes) if versions_of(route, target)}
+    grouped = {at for at, route in enumerate(routes) if scope.destination(route) is not None}
+    leading = {at: route for at, route in enumerate(routes) if at in grouped or versions_of(route, target)}
     owners: dict[int, int | None] = {}
     for at in reversed(leading):
-        free = (later for later in reversed(owners) if owners[later] is None)
+        free = (later for later in reversed(owners) if owners[later] is None and scope.takes(routes[later]))
         owners[at] = next((later for later in free if _tests(routes[at], routes[later], known)), None)
-    mains = _mains({at: route for at, route in leading.items() if owners[at] is None}, target, form)
+    chosen = {at: route for at, route in leading.items() if owners[at] is None and scope.takes(route)}
+    mains = _mains(chosen, grouped, target, form)
     tests = {main: tuple(at for at in leading if owners[at] == main) for main in mains}
     managed = {*mains, *(at for group in tests.values() for at in group)}
     return Roles(tests, tuple(at for at in leading if at not in managed))
@@ -72,17 +78,23 @@ def _tests(route: Route, main: Route, known: Sequence[TestingMatch]) -> bool:
     return "single" in action_of(route) and any(same(matchers, extended(base, match)) for match in known)
 
 
-def _mains(routes: Mapping[int, Route], target: Target, form: Form | None) -> tuple[int, ...]:
-    fixed = {at: version for at, route in routes.items() if (version := _fixed_to(route, target))}
+def _mains(
+    routes: Mapping[int, Route], grouped: Collection[int], target: Target, form: Form | None
+) -> tuple[int, ...]:
+    fixed = {
+        at: version
+        for at, route in routes.items()
+        if at not in grouped and (version := _fixed_to(route, target))
+    }
     general = {at for at in routes if not _is_special(at, routes)}
-    serving = {fixed.get(at, EVERY_VERSION) for at in general}
+    serving = {fixed.get(at, EVERY_VERSION) for at in general.difference(grouped)}
     stable, candidate = (form.stable, form.candidate) if form else (None, None)
-    if serving & {EVERY_VERSION, stable, candidate}:
+    if not serving or serving & {EVERY_VERSION, stable, candidate}:
         followed = {stable} if form else serving
     elif form is None or len(serving) == 1:
         followed = serving
     else:
-        return ()
+        return tuple(at for at in routes if at in grouped)
     return tuple(
         at
         for at in routes

@@ -1,6 +1,6 @@
 """A document in, a patch out: the forms of the routes at each stage of a rollout.
 
-A VirtualService may hold anything; `roles` says which of its routes are managed.
+A VirtualService or RouteTable may hold anything; `roles` says which of its routes are managed.
 A patch touches those alone, keeps what it does not have to change, and begins
 with a `test` of every route that it is about: if somebody changed one of them,
 or moved it, the whole patch fails. Gloo's status writes, and edits of other
@@ -19,98 +19,127 @@ form                  main route                                 testing routes
 A main route that also leads to other destinations stays `multi`, their
 proportions as they were. A testing route starts as a copy of its main route,
 fixed to the candidate, without its name; afterwards only its destination is ours.
+
+An UpstreamGroup is divided like a main route, and cannot have testing routes: these
+go before the routes that lead to it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from controller.gloo.destinations import Target, destination_of, divide, entries_of, fixed
+from controller.gloo.documents import UPSTREAM_GROUP, Document, kind_of, opened, routes_at
 from controller.gloo.matchers import extended, matchers_of, same
-from controller.gloo.roles import Route, action_of, roles
+from controller.gloo.roles import Route, action_of, roles, versions_of
+from controller.gloo.scope import WHOLE, Scope
+from controller.gloo.shadowing import shadowed
 from controller.rollout.moves import Form
 
 
-Document = Mapping[str, Any]
 Operation = dict[str, Any]
 
-_ROUTES = "/spec/virtualHost/routes"
 
-
-def patch(document: Document, target: Target, form: Form) -> tuple[Operation, ...]:
+def patch(document: Document, target: Target, form: Form, scope: Scope = WHOLE) -> tuple[Operation, ...]:
     """Give the JSON Patch (RFC 6902) that brings every managed route into the form; empty if all are."""
+    if kind_of(document) == UPSTREAM_GROUP:
+        return _group_patch(document, target, form)
     routes, target = opened(document, target)
-    edits: dict[int, list[Route]] = {}
-    for main, tests in roles(routes, target, form).mains.items():
-        edits |= _edits(routes, main, tests, target, form)
+    plan, edits = _Plan(target, form, scope), dict[int, list[Route]]()
+    for main, tests in roles(routes, target, form, scope).mains.items():
+        edits |= _edits(routes, main, tests, plan)
     touched = {at: edits[at] for at in sorted(edits) if edits[at] != [routes[at]]}
-    guards = ({"op": "test", "path": f"{_ROUTES}/{at}", "value": routes[at]} for at in touched)
-    changes = (_changes(at, routes[at], touched[at]) for at in reversed(touched))
+    place = routes_at(document)
+    guards = ({"op": "test", "path": f"{place}/{at}", "value": routes[at]} for at in touched)
+    changes = (_changes(f"{place}/{at}", routes[at], touched[at]) for at in reversed(touched))
     return (*guards, *chain.from_iterable(changes))
 
 
-def opened(document: Document, target: Target) -> tuple[list[Route], Target]:
-    """Give a document's routes, and the target as references of this document name it."""
-    namespace = (document.get("metadata") or {}).get("namespace", "")
-    host = (document.get("spec") or {}).get("virtualHost") or {}
-    return list(host.get("routes") or ()), replace(target, home=namespace)
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    target: Target
+    form: Form
+    scope: Scope
+
+    @property
+    def candidate(self) -> str:
+        """Where testers are led; without a candidate there is nothing to test."""
+        return self.form.candidate or self.form.stable
+
+    @property
+    def percent(self) -> dict[str, int]:
+        if self.form.weight is None:
+            return {self.form.stable: 100}
+        return {self.form.stable: 100 - self.form.weight, self.candidate: self.form.weight}
 
 
-def _edits(
-    routes: Sequence[Route], main: int, tests: Sequence[int], target: Target, form: Form
-) -> dict[int, list[Route]]:
+def _group_patch(document: Document, target: Target, form: Form) -> tuple[Operation, ...]:
+    [route], target = opened(document, target)
+    if not versions_of(route, target):
+        return ()
+    before = list(entries_of(action_of(route)))
+    divided = divide(action_of(route), target, _Plan(target, form, WHOLE).percent)
+    after = [dict(entry) for entry in entries_of(divided)]
+    if len(before) == len(after) == 1 and before[0].get("weight"):
+        after[0]["weight"] = before[0]["weight"]  # it has all of it, whatever its weight
+    if before == after:
+        return ()
+    place = routes_at(document)
+    return ({"op": "test", "path": place, "value": before}, *_difference(place, before, after))
+
+
+def _edits(routes: Sequence[Route], main: int, tests: Sequence[int], plan: _Plan) -> dict[int, list[Route]]:
     """Say what should stand in place of a main route and its testing routes: position -> routes."""
-    candidate = form.candidate or form.stable  # without a candidate there is nothing to test
     edits: dict[int, list[Route]] = {}
-    lacking = _testing_matchers(routes[main], form)
+    base = shadowed(routes[main], plan.target, plan.form)
+    lacking = _testing_matchers(base, plan)
     for at in tests:
         there = next((each for each in lacking if same(each, matchers_of(routes[at]))), None)
         if there is None:
             edits[at] = []
         else:
             lacking.remove(there)
-            edits[at] = [_divided(routes[at], target, {candidate: 100})]
-    added = [_testing_route(routes[main], matchers, target, candidate) for matchers in lacking]
-    percent = {form.stable: 100}
-    if form.weight is not None:
-        percent = {form.stable: 100 - form.weight, candidate: form.weight}
-    return {**edits, main: [*added, _divided(routes[main], target, percent)]}
+            edits[at] = [_divided(routes[at], plan.target, {plan.candidate: 100})]
+    added = [_testing_route(base, matchers, plan) for matchers in lacking]
+    if plan.scope.destination(base) is not None:
+        return {**edits, main: [*added, base]}
+    return {**edits, main: [*added, _divided(base, plan.target, plan.percent)]}
 
 
 def _divided(route: Route, target: Target, percent: Mapping[str, int]) -> Route:
     return {**route, "routeAction": divide(action_of(route), target, percent)}
 
 
-def _testing_matchers(main: Route, form: Form) -> list[list[dict[str, Any]]]:
+def _testing_matchers(main: Route, plan: _Plan) -> list[list[dict[str, Any]]]:
     """Give the matchers of each testing route that a main route should have, every one once."""
     wanted: list[list[dict[str, Any]]] = []
-    for match in form.testing if form.candidate else ():
-        matchers = extended(matchers_of(main), match)
+    for match in plan.form.testing if plan.form.candidate else ():
+        matchers = () if plan.scope.objections(match) else extended(matchers_of(main), match)
         if matchers and not any(same(matchers, each) for each in wanted):
             wanted.append(matchers)
     return wanted
 
 
-def _testing_route(main: Route, matchers: Sequence[Any], target: Target, candidate: str) -> Route:
+def _testing_route(main: Route, matchers: Sequence[Any], plan: _Plan) -> Route:
     action = action_of(main)
-    ours = next(
+    ours = plan.scope.destination(main) or next(
         destination
         for entry in entries_of(action)
-        if target.version(destination := destination_of(entry)) is not None
+        if plan.target.version(destination := destination_of(entry)) is not None
     )
-    rest = {key: value for key, value in action.items() if key not in {"single", "multi"}}
+    others = {"single", "multi", "upstreamGroup"}
+    rest = {key: value for key, value in action.items() if key not in others}
     inherited = {key: value for key, value in main.items() if key not in {"name", "matchers"}}
     return {
         **inherited,
         "matchers": matchers,
-        "routeAction": {**rest, "single": fixed(ours, target, candidate)},
+        "routeAction": {**rest, "single": fixed(ours, plan.target, plan.candidate)},
     }
 
 
-def _changes(at: int, before: Route, after: Sequence[Route]) -> Iterator[Operation]:
-    """Put `after` in place of the route at a position; the last of them is what becomes of the route."""
-    path = f"{_ROUTES}/{at}"
+def _changes(path: str, before: Route, after: Sequence[Route]) -> Iterator[Operation]:
+    """Put `after` in place of the route at a path; the last of them is what becomes of the route."""
     if not after:
         yield {"op": "remove", "path": path}
         return

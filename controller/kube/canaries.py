@@ -7,7 +7,7 @@ from typing import Any
 
 from config.canary import KIND
 from config.status import Status, dump_status
-from controller.claims import marks
+from controller.claims import marks, sought
 from controller.errors import Conflict, NotFound
 from controller.kube.client import Cluster
 from controller.kube.resources import CANARIES, Document
@@ -38,7 +38,7 @@ class KubeCanaries:
         """Give the Canaries that may want something that this one wants, itself included."""
         found = {
             (document["metadata"]["namespace"], document["metadata"]["name"]): document
-            for mark in marks(canary.key.namespace, canary.spec)
+            for mark in sought(canary.key.namespace, canary.spec)
             for document in self._watched.under(mark)
         }
         return tuple(canary_of(document) for document in found.values())

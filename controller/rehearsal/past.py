@@ -186,4 +186,6 @@ def _burst(survey: Survey) -> float:
 def subject_of(spec: CanarySpec, name: str, namespace: str, version: str, deployment: str) -> Subject:
     """Give whom the queries are about: one version, as if it were stable."""
     stable = Revision(version, "", deployment)
-    return Subject(name, namespace, spec.upstream.name, stable, None, spec.analysis.interval)
+    return Subject(
+        name, namespace, spec.upstream.name, stable, None, spec.analysis.interval, cluster_of=spec.cluster_of
+    )

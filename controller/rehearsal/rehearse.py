@@ -72,14 +72,15 @@ def soaks(spec: CanarySpec) -> dt.timedelta:
     """Give the time that a rollout takes at least."""
     usual = spec.shifting.interval if spec.shifting else dt.timedelta(0)
     steps = (usual if step.interval is None else step.interval for step in spec.ladder())
-    testing = spec.testing.duration if spec.testing else dt.timedelta(0)
-    return sum(steps, testing + spec.baking.duration)
+    before = (each.duration for each in (spec.shadowing, spec.testing) if each)
+    return sum((*steps, *before), spec.baking.duration)
 
 
 def patience(spec: CanarySpec) -> dt.timedelta:
     """Give the time after which nobody waits any longer: every step has used up its timeout."""
     timeout = spec.shifting.timeout if spec.shifting else dt.timedelta(minutes=30)
-    return soaks(spec) + timeout * (len(spec.ladder()) + (spec.testing is not None))
+    before = sum(each is not None for each in (spec.shadowing, spec.testing))
+    return soaks(spec) + timeout * (len(spec.ladder()) + before)
 
 
 @dataclass(slots=True)
@@ -159,7 +160,7 @@ class _Rehearsal:
                 self.weight = form.weight
                 promoted = form.candidate is None and self.status.phase is Phase.FINISHING
                 share = 1.0 if promoted else (form.weight or 0) / 100
-                self.stream.route(share, testing=testing)
+                self.stream.route(share, testing=testing, copied=(form.shadowing or 0) / 100)
                 self.steps.append((round(share * 100), (now - START).total_seconds()))
             case SetFinalizer(present):
                 self.finalizer = present

@@ -32,7 +32,7 @@ class _Arm:
     totals: Totals
     scraped: Totals
     rates: tuple[float, ...] = (0.0,)
-    """Requests per second: of users, of testers."""
+    """Requests per second: of users; of testers, and copies that nobody gets an answer to."""
     backlog: int = 0
     """Failures of a burst that has not ended yet."""
 
@@ -75,8 +75,8 @@ class Stream:
     harmed: int = 0
     """Of these, the failed ones, or those that its slowness hit if that is what is wrong with it."""
     _arms: dict[str, _Arm] = field(default_factory=dict)
-    _switch: tuple[float, float, bool] | None = None
-    """When the gateway follows, to which share, with testing routes or not."""
+    _switch: tuple[float, float, bool, float] | None = None
+    """When the gateway follows, to which share, with testing routes or not, and which share is copied."""
     _phase: float = 0.0
 
     def __post_init__(self) -> None:
@@ -93,9 +93,12 @@ class Stream:
         self._phase = self.random.random()
         self._open(0.0, testing=False)
 
-    def route(self, share: float, *, testing: bool) -> None:
-        """Write new routes: the candidate's share from 0 to 1; the gateway follows a little later."""
-        self._switch = (self.now + self.traffic.lag, share, testing)
+    def route(self, share: float, *, testing: bool, copied: float = 0.0) -> None:
+        """Write new routes: the candidate's share, and what is copied to it, from 0 to 1.
+
+        The gateway follows a little later.
+        """
+        self._switch = (self.now + self.traffic.lag, share, testing, copied)
 
     def advance(self, to: float) -> None:
         """Let time pass."""
@@ -110,27 +113,28 @@ class Stream:
                     arm.scraped = arm.totals.copy()
                     arm.next_scrape += self.traffic.scrape
             if self._switch is not None and self._switch[0] <= until:
-                _, share, testing = self._switch
-                self._open(share, testing=testing)
+                _, share, testing, copied = self._switch
+                self._open(share, testing=testing, copied=copied)
                 self._switch = None
 
     def seen(self, role: str) -> Totals:
         """Give the counters of a version as Prometheus has them now."""
         return self._arms[role].scraped
 
-    def _open(self, share: float, *, testing: bool) -> None:
+    def _open(self, share: float, *, testing: bool, copied: float = 0.0) -> None:
         rps = self.traffic.rps
-        self._arms["candidate"].rates = (rps * share, self.traffic.testers if testing else 0.0)
+        beside = rps * copied + (self.traffic.testers if testing else 0.0)
+        self._arms["candidate"].rates = (rps * share, beside)
         self._arms["stable"].rates = (rps * (1.0 - share), 0.0)
 
     def _flow(self, until: float) -> None:
         lasted, random, burst = until - self.now, self.random, self.traffic.burst
         failing = self.traffic.failing((self.now + until) / 2, self._phase)
         for name, arm in self._arms.items():
-            of_users, of_testers = (poisson(random, rate * lasted) if rate else 0 for rate in arm.rates)
+            of_users, beside = (poisson(random, rate * lasted) if rate else 0 for rate in arm.rates)
             bad = arm.answer(random, of_users, failing, burst) if of_users else 0
-            if of_testers:
-                arm.answer(random, of_testers, failing, burst)
+            if beside:
+                arm.answer(random, beside, failing, burst)
             if name == "candidate" and of_users:
                 self.users += of_users
                 slowed = self.effect.slowed

@@ -6,7 +6,7 @@ from config.status import HeldReason, Phase, Retirement, Status
 from controller.rollout import choice
 from controller.rollout.form import intended_form
 from controller.rollout.going_back import beginning
-from controller.rollout.moves import DeleteDeployment, ScaleToZero, SetFinalizer, WriteRoutes
+from controller.rollout.moves import DeleteDeployment, RemoveUpstreams, ScaleToZero, SetFinalizer, WriteRoutes
 from controller.rollout.situation import Decision, Situation, readiness, unsettled
 
 
@@ -42,13 +42,25 @@ def rest(at: Situation) -> Decision:
         return at.hold(HeldReason.STALLED, at.problem, needs_human=True)
     left = tuple(each for each in status.retiring if _still_there(at, each))
     at = replace(at, status=replace(status, retiring=left))
-    return _retire(at) or _begin(at) or _serving(at)
+    begun = _retire(at) or _begin(at)
+    if begun is not None and (begun.move is not None or begun.status.phase is Phase.PREPARING):
+        return begun
+    return remove_leftovers(at) or begun or _serving(at)
+
+
+def remove_leftovers(at: Situation) -> Decision | None:
+    """Take away the Upstreams that we made and nothing needs, once the old version is gone as well."""
+    form, names = intended_form(at.spec, at.status), sorted(at.seen.routes.leftover)
+    if form is None or not names or at.status.retiring or not at.settled:
+        return None
+    because = f"removing Upstream {', '.join(names)}: no route names it"
+    return Decision(at.status, RemoveUpstreams(form), because)
 
 
 def _adopted(at: Situation) -> Decision:
     if not at.settled:
         return unsettled(at)
-    return _serving(replace(at, status=replace(at.status, phase=Phase.IDLE, testing=())))
+    return _serving(replace(at, status=replace(at.status, phase=Phase.IDLE, testing=(), shadowed=())))
 
 
 def _version_that_serves(at: Situation) -> str | None:
@@ -124,7 +136,11 @@ def _begin(at: Situation) -> Decision | None:
             HeldReason.PAUSED, f"{wanted.version} is there, but releases are paused", needs_human=True
         )
     begun = beginning(at, revision)
-    return Decision(begun, None, f"found {wanted.version} in {wanted.name}; {at.stable_version} is stable")
+    found = f"found {wanted.version} in {wanted.name}; {at.stable_version} is stable"
+    form = intended_form(at.spec, begun)
+    if form is None or form.prepared is None:
+        return Decision(begun, None, found)
+    return Decision(replace(begun, intended_at=at.seen.now), WriteRoutes(form), found)
 
 
 def _rejected(at: Situation, version: str) -> Decision:

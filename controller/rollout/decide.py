@@ -11,12 +11,12 @@ from analysis.survey import Survey
 from analysis.verdict import Judgement
 from config.canary import CanarySpec
 from config.status import HeldReason, Phase, Status, Verdict
-from controller.rollout.at_rest import adopt, rest
+from controller.rollout.at_rest import adopt, remove_leftovers, rest
 from controller.rollout.commands import obey
-from controller.rollout.form import intended_form
+from controller.rollout.form import intended_form, upstream_of
 from controller.rollout.going_back import go_back, retreat, roll_back
 from controller.rollout.going_on import go_on, step_back
-from controller.rollout.moves import ClearCommand, SetFinalizer, WriteRoutes
+from controller.rollout.moves import ClearCommand, Form, Move, SetFinalizer, WriteRoutes
 from controller.rollout.observation import Observation
 from controller.rollout.phase import AT_REST, WEIGHED
 from controller.rollout.situation import NEVER, Ask, Decision, Situation, soaked_at
@@ -71,20 +71,30 @@ def _deleted(at: Situation) -> Decision | None:
         or (at.status.phase is Phase.ROLLING_BACK and not at.seen.routes.problem)
     ):
         return None
+    if at.seen.finalizer and at.status.held is None and (removing := remove_leftovers(at)):
+        return removing
     move = SetFinalizer(present=False) if at.seen.finalizer else None
     return Decision(at.status, move, "the Canary is being deleted; stable keeps serving")
 
 
 def _reassert(at: Situation) -> Decision | None:
-    """Put the routes back a few times, then ask a human; what was rolled back is kept off without end."""
+    """Put the routes back a few times, then ask a human.
+
+    Without end what was rolled back is kept off, and the Upstreams that we made are kept there.
+    """
     status, routes = replace(at.status, step_started_at=None), at.seen.routes
     form = intended_form(at.spec, status)
     if form is None or routes.in_form:
         return None
     at = replace(at, status=status)
-    if routes.problem and status.phase is not Phase.ROLLING_BACK:
+    if routes.problem and not routes.lacking and status.phase is not Phase.ROLLING_BACK:
         return at.hold(HeldReason.STALLED, routes.problem, needs_human=True)
-    if status.reasserted >= REASSERTIONS and not _must_stay_back(at):
+    if routes.waits_for:
+        words = f"waiting for Gloo to accept {routes.waits_for}, which the routes are to lead to"
+        return at.hold(HeldReason.NOT_ACCEPTED, words)
+    if _has_waited(status) and at.seen.now < at.quiet_at:
+        return Decision(status, None, "Gloo has accepted it, and gets a moment to find the endpoints")
+    if status.reasserted >= REASSERTIONS and not (routes.lacking or _must_stay_back(at)):
         message = (
             f"drift: the routes give {routes.shape}, wanted {_wanted(at)}; put back {REASSERTIONS} times"
         )
@@ -96,6 +106,12 @@ def _reassert(at: Situation) -> Decision | None:
         return Decision(status, None, status.reason or f"about to put back {_wanted(at)}")
     again = replace(status, reasserted=status.reasserted + 1, reasserted_at=at.seen.now, held=None)
     return Decision(again, WriteRoutes(form), f"the routes gave {routes.shape}: putting back {_wanted(at)}")
+
+
+def _has_waited(status: Status) -> bool:
+    """Tell whether Gloo may only just know what the routes are to lead to; no way back waits for that."""
+    waited = status.held is not None and status.held.reason is HeldReason.NOT_ACCEPTED
+    return waited and status.phase is not Phase.ROLLING_BACK
 
 
 def _must_stay_back(at: Situation) -> bool:
@@ -139,6 +155,7 @@ def _weighed(status: Status, judgement: Judgement) -> Status:
     """Remember what was judged; where no user is sent, a candidate without series is no blindness yet."""
     blind = judgement.verdict is Verdict.BLIND and (status.weight > 0 or not judgement.answered)
     sighted = status.blind_since is not None and not blind
+    seen_by_people = status.phase is not Phase.SHADOWING
     return replace(
         status,
         verdict=judgement.verdict,
@@ -147,8 +164,8 @@ def _weighed(status: Status, judgement: Judgement) -> Status:
         evaluated_at=judgement.at,
         blind_since=min(status.blind_since or judgement.at, judgement.at) if blind else None,
         sighted_at=judgement.at if sighted else status.sighted_at,
-        requests=status.requests + judgement.requests,
-        bad=status.bad + judgement.bad,
+        requests=status.requests + (judgement.requests if seen_by_people else 0),
+        bad=status.bad + (judgement.bad if seen_by_people else 0),
         excess=judgement.excess,
         would_have=status.would_have or _would_have(status, judgement),
     )
@@ -170,6 +187,9 @@ def _wanted(at: Situation) -> str:
             return f"{at.stable_version} {100 - weight}, {at.candidate_version} {weight}"
         case Phase.FINISHING:
             return at.candidate_version
+        case Phase.SHADOWING if at.spec.shadowing:
+            copied = f"{at.spec.shadowing.percentage:g}% copied"
+            return f"{at.stable_version}, and {copied} to {at.candidate_version}"
         case Phase.TESTING:
             return f"{at.stable_version}, and {at.candidate_version} for testers"
         case _:
@@ -191,6 +211,7 @@ def _sealed(at: Situation, decision: Decision, said: str, before: Status) -> Dec
     if move is None and seen.command is not None and ask is None:
         move = ClearCommand(seen.command.id)
     written = move.form.testing if isinstance(move, WriteRoutes) else ()
+    copied = _copied_to(at.spec, move)
     status = replace(
         status,
         reason=because,
@@ -199,10 +220,20 @@ def _sealed(at: Situation, decision: Decision, said: str, before: Status) -> Dec
         weight_seen=seen.routes.weight if status.phase not in AT_REST else None,
         next_evaluation_at=due,
         testing=(*status.testing, *(match for match in written if match not in status.testing)),
+        shadowed=(*status.shadowed, *(each for each in copied if each not in status.shadowed)),
         observed_generation=seen.generation,
     )
     soon = move is not None or status != before
     return Decision(status, move, because, ask, _wake(at, status, due, soon=soon))
+
+
+def _copied_to(spec: CanarySpec, move: Move | None) -> tuple[str, ...]:
+    """Name the Upstream, if any, that a move has requests copied to."""
+    match move:
+        case WriteRoutes(Form(candidate=str() as version, shadowing=float())):
+            return (upstream_of(spec, version),)
+        case _:
+            return ()
 
 
 def _evaluation_due(at: Situation, status: Status) -> dt.datetime | None:
@@ -233,6 +264,8 @@ def _wake(at: Situation, status: Status, due: dt.datetime | None, *, soon: bool)
     moments = [at.quiet_at, _again_at(status), *(each.due_at for each in status.retiring)]
     if soon:
         moments.append(now + SOON)
+    if at.silent_at is not None:
+        moments.append(at.silent_at)
     if due is not None:
         moments.append(due if due > now else now + at.spec.analysis.interval)
     if status.phase is Phase.PREPARING and status.candidate and status.started_at:

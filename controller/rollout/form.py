@@ -1,8 +1,16 @@
 """The form of the routes that each phase intends."""
 
+from dataclasses import replace
+
 from config.canary import CanarySpec
 from config.status import Phase, Status
 from controller.rollout.moves import Form
+
+
+def upstream_of(spec: CanarySpec, version: str) -> str:
+    """Name the Upstream of a version: `gloo-system/echo-v2`."""
+    found = spec.upstream_of(version)
+    return f"{found.namespace}/{found.name}"
 
 
 def intended_form(spec: CanarySpec, status: Status) -> Form | None:
@@ -10,19 +18,27 @@ def intended_form(spec: CanarySpec, status: Status) -> Form | None:
     stable, candidate = status.stable, status.candidate
     if stable is None:
         return None
-    pinned = Form(stable.version, retired=status.testing)
+    shadowed = status.shadowed
+    pinned = Form(stable.version, retired=status.testing, unshadowed=shadowed)
     if candidate is None:
         return pinned
     matches = spec.testing.match if spec.testing else ()
     retired = tuple(match for match in status.testing if match not in matches)
+    opened = Form(stable.version, candidate.version, None, matches, retired, unshadowed=shadowed)
     match status.phase:
+        case Phase.PREPARING if spec.destinations == "Upstreams":
+            return replace(pinned, prepared=candidate.version)
+        case Phase.SHADOWING if spec.shadowing:
+            others = tuple(each for each in shadowed if each != upstream_of(spec, candidate.version))
+            copied = spec.shadowing.percentage
+            return replace(pinned, candidate=candidate.version, shadowing=copied, unshadowed=others)
         case Phase.TESTING:
-            return Form(stable.version, candidate.version, None, matches, retired)
+            return opened
         case Phase.SHIFTING:
-            return Form(stable.version, candidate.version, status.weight, matches, retired)
+            return replace(opened, weight=status.weight)
         case Phase.BAKING:
-            return Form(stable.version, candidate.version, 100, matches, retired)
+            return replace(opened, weight=100)
         case Phase.FINISHING:
-            return Form(candidate.version, retired=status.testing)
+            return replace(pinned, stable=candidate.version)
         case _:
             return pinned

@@ -165,6 +165,7 @@ def roll_back(at: Situation) -> Decision | None:
         rejected=rejected,
         retiring=retiring,
         testing=(),
+        shadowed=(),
         history=remember(status, entry),
     )
     return Decision(done, None, f"rolled back {at.candidate_version}: {ending.reason}")
@@ -235,7 +236,8 @@ def _changed(at: Situation) -> Revision | None:
 def _gone(at: Situation) -> Ending | None:
     workload, revision = at.candidate, at.status.candidate
     if workload is None:
-        return Ending(Outcome.CANCELLED, f"Deployment {revision.deployment if revision else ''} was deleted")
+        kind = "Upstream" if at.spec.versions else "Deployment"
+        return Ending(Outcome.CANCELLED, f"{kind} {revision.deployment if revision else ''} was deleted")
     if workload.wanted == 0:
         return Ending(Outcome.CANCELLED, f"{workload.name} was scaled to 0")
     if choice.revision_of(workload) != revision:

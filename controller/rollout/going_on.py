@@ -22,6 +22,7 @@ from controller.rollout.situation import (
     lasting,
     readiness,
     ready,
+    silence,
     soak,
     soaked_at,
     unsettled,
@@ -47,6 +48,8 @@ def go_on(at: Situation) -> Decision | None:
     match at.status.phase:
         case Phase.PREPARING:
             return _prepare(at)
+        case Phase.SHADOWING:
+            return _shadow(at)
         case Phase.TESTING:
             return _test(at)
         case Phase.SHIFTING:
@@ -72,9 +75,32 @@ def _prepare(at: Situation) -> Decision | None:
     if at.status.hurry is Hurry.NO and (unsurveyed := _unsurveyed(at)):
         return unsurveyed
     version = at.candidate_version
+    if at.spec.shadowing:
+        because = f"shadowing {version}: it gets copies of {at.spec.shadowing.percentage:g}% of the requests"
+        return _enter(at, Phase.SHADOWING, 0, because)
     if at.spec.testing:
-        return _enter(at, Phase.TESTING, 0, f"canary testing {version}: only matching requests reach it")
+        return _begin_testing(at)
     return _enter(at, Phase.SHIFTING, 0, f"{version} is ready: dividing the routes, 0% so far")
+
+
+def _shadow(at: Situation) -> Decision:
+    """Nobody gets the candidate's answers; so it waits for enough of them, as at every other weight."""
+    if blocked := _blocked(at):
+        return blocked
+    waiting = None
+    if at.spec.shadowing and at.status.hurry is Hurry.NO:
+        waiting = _soaking(at) or _unproven(at)
+    if waiting:
+        return waiting
+    if at.spec.testing:
+        return _begin_testing(at)
+    passed = f"{at.candidate_version} passed shadowing"
+    return _enter(at, Phase.SHIFTING, 0, f"{passed}: dividing the routes, 0% so far")
+
+
+def _begin_testing(at: Situation) -> Decision:
+    because = f"canary testing {at.candidate_version}: only matching requests reach it"
+    return _enter(at, Phase.TESTING, 0, because)
 
 
 def _test(at: Situation) -> Decision:
@@ -142,7 +168,8 @@ def _finish(at: Situation) -> Decision:
     how = "hurried to the end by a human" if status.hurry is Hurry.FULL else "passed every step"
     entry = ended(at, Outcome.PROMOTED, how, "crossfade")
     retiring = status.retiring
-    if at.spec.promotion.decommission != "Keep" and at.stable is not None:
+    stops = at.spec.promotion.decommission != "Keep" and at.spec.versions is None
+    if stops and at.stable is not None:
         due = at.seen.now + at.spec.promotion.after
         action = at.spec.promotion.decommission
         retiring = (*retiring, Retirement(at.stable.name, action, due, at.stable.hash))
@@ -156,6 +183,7 @@ def _finish(at: Situation) -> Decision:
         hurry=Hurry.NO,
         retiring=retiring,
         testing=(),
+        shadowed=(),
         history=remember(status, entry),
         rejected=tuple(each for each in status.rejected if each != status.candidate),
         replaced=_replaced(status.replaced, status.stable, status.candidate),
@@ -168,11 +196,14 @@ def _replaced(earlier: tuple[Revision, ...], old: Revision, new: Revision | None
 
 
 def step_back(at: Situation, refusal: str = "") -> Decision | None:
-    """Take back a rise that Gloo does not accept, or that the API server refuses with `refusal`."""
-    routes = at.seen.routes
-    rejected = routes.in_form and routes.acceptance in {Acceptance.REJECTED, Acceptance.WARNING}
-    words = refusal or (routes.acceptance_reason if rejected else "")
-    if not words or not at.in_flight or at.status.refusal or at.status.phase is Phase.PREPARING:
+    """Take back a rise that Gloo does not accept, or that the API server refuses with `refusal`.
+
+    A Gloo that says nothing at all gets one step back, too; but that is no
+    refusal, and the rollout goes on by itself once Gloo answers.
+    """
+    words = refusal or _objection(at)
+    silent = at.unanswered and at.status.weight > 0
+    if not (words or silent) or not at.in_flight or at.status.refusal or at.status.phase is Phase.PREPARING:
         return None
     phase, weight = _one_back(at)
     status = replace(
@@ -188,7 +219,16 @@ def step_back(at: Situation, refusal: str = "") -> Decision | None:
         reasserted=0,
     )
     form = intended_form(at.spec, status)
-    return Decision(status, WriteRoutes(form) if form else None, f"{at.where()} was not accepted: {words}")
+    because = f"{at.where()} was not accepted: {words or silence()}"
+    return Decision(status, WriteRoutes(form) if form else None, because)
+
+
+def _objection(at: Situation) -> str:
+    """Give Gloo's word and its reason, if it does not like the routes: `Warning, no such table`."""
+    routes = at.seen.routes
+    if not routes.in_form or routes.acceptance not in {Acceptance.REJECTED, Acceptance.WARNING}:
+        return ""
+    return f"{routes.acceptance}, {routes.acceptance_reason or 'without a reason'}"
 
 
 def _one_back(at: Situation) -> tuple[Phase, int]:

@@ -9,7 +9,8 @@ from config.canary import TestingMatch
 class Form:
     """What every managed route should look like.
 
-    Pinned: `Form("v1")`. Canary testing: `Form("v1", "v2", testing=...)`.
+    Pinned: `Form("v1")`. Shadowing: `Form("v1", "v2", shadowing=10)`.
+    Canary testing: `Form("v1", "v2", testing=...)`.
     Shifting: `Form("v1", "v2", weight=25, testing=...)`.
     """
 
@@ -22,11 +23,24 @@ class Form:
     """Testing routes to the candidate, before the main route, in this order."""
     retired: tuple[TestingMatch, ...] = ()
     """Testing routes that we once wrote and that must not be there any more."""
+    prepared: str | None = None
+    """A version that no route leads to yet, but soon may: its Upstream, if it gets one, has to be ready."""
+    shadowing: float | None = None
+    """How many of the main routes' requests the candidate gets a copy of, in percent; None: none."""
+    unshadowed: tuple[str, ...] = ()
+    """Upstreams (`namespace/name`) that we once had requests copied to, and that must not get any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteRoutes:
     """Bring the routes into this form."""
+
+    form: Form
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveUpstreams:
+    """Delete the Upstreams of ours that this form does not need and that no route names any more."""
 
     form: Form
 
@@ -61,4 +75,4 @@ class SetFinalizer:
     present: bool
 
 
-Move = SetFinalizer | WriteRoutes | ScaleToZero | DeleteDeployment | ClearCommand
+Move = SetFinalizer | WriteRoutes | RemoveUpstreams | ScaleToZero | DeleteDeployment | ClearCommand

@@ -3,6 +3,7 @@
 import datetime as dt
 import enum
 from dataclasses import dataclass
+from typing import Literal
 
 from analysis.survey import Survey
 from analysis.verdict import Judgement
@@ -19,7 +20,7 @@ class Acceptance(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A Deployment that matches the Canary's selector."""
+    """A Deployment that matches the Canary's selector, or an Upstream that stands for a version."""
 
     name: str
     version: str
@@ -32,6 +33,7 @@ class Workload:
     """Ready pods of exactly this template."""
     counted: bool = True
     """`ready` is about the latest spec; if not, it is the count before somebody changed it just now."""
+    kind: Literal["Deployment", "Upstream"] = "Deployment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,16 @@ class Routes:
     """Versions that users' own routes are fixed to; they are not ours to change."""
     shape: str = ""
     """For people: `v1 75, v2 25`."""
+    lacking: str = ""
+    """Which Upstreams of ours are not there, or not what they should be; to be put right whatever else is."""
+    waits_for: str = ""
+    """What Gloo has to accept before the routes can be brought into form; empty if nothing."""
+    leftover: frozenset[str] = frozenset()
+    """Upstreams of ours that no version needs and no route names any more."""
     problem: str = ""
     """Why the routes cannot be managed, and what would be right; empty if they can."""
+    own_shadowing: str = ""
+    """Which main route has a shadowing that is not ours, and what would be right; empty if none has."""
 
 
 class Do(enum.StrEnum):

@@ -10,11 +10,13 @@ from config.status import Held, HeldReason, Hurry, Phase, Status, Verdict
 from controller.rollout import choice
 from controller.rollout.moves import Move
 from controller.rollout.observation import Acceptance, Observation, Workload
-from controller.rollout.phase import WEIGHED
+from controller.rollout.phase import AT_REST, WEIGHED
 
 
 GRACE = dt.timedelta(seconds=1)
 """Gloo repeats no status that has not changed, so an acceptance counts once a rejection had time to come."""
+ANSWER = dt.timedelta(minutes=1)
+"""How long Gloo may take to say anything about what was written, before it counts as away."""
 READY_TO_KEEP = 0.5
 """Share of its pods that the candidate must keep ready while it carries traffic; to rise it needs all."""
 NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
@@ -76,6 +78,7 @@ class Situation:
         phase = self.status.phase
         return self.status.candidate is not None and phase in {
             Phase.PREPARING,
+            Phase.SHADOWING,
             Phase.TESTING,
             Phase.SHIFTING,
             Phase.BAKING,
@@ -92,7 +95,19 @@ class Situation:
     @property
     def quiet_at(self) -> dt.datetime:
         """When Gloo has had the time to object to what was written last."""
-        return max(self.status.intended_at or NEVER, self.status.reasserted_at or NEVER) + GRACE
+        return self._written_at + GRACE
+
+    @property
+    def silent_at(self) -> dt.datetime | None:
+        """When Gloo counts as away; None: it has answered, or the routes are not in form yet."""
+        routes = self.seen.routes
+        silent = routes.in_form and routes.acceptance is Acceptance.PENDING
+        return self._written_at + ANSWER if silent else None
+
+    @property
+    def unanswered(self) -> bool:
+        """Gloo has not said a word about the routes for so long that it must be away."""
+        return self.silent_at is not None and self.seen.now >= self.silent_at
 
     @property
     def dry_run(self) -> bool:
@@ -123,7 +138,7 @@ class Situation:
     @property
     def problem(self) -> str:
         """Why nothing may rise, if so."""
-        return self.seen.problem or self.seen.routes.problem
+        return self.seen.problem or self.seen.routes.problem or self._shadowing_problem
 
     def hold(self, reason: HeldReason, message: str, *, needs_human: bool = False) -> Decision:
         """Stay, and say what is waited for."""
@@ -136,6 +151,8 @@ class Situation:
         if not version:
             return f"pinned to {self.stable_version}"
         match self.status.phase:
+            case Phase.SHADOWING:
+                return f"shadowing {version}"
             case Phase.TESTING:
                 return f"canary testing {version}"
             case Phase.BAKING:
@@ -146,6 +163,16 @@ class Situation:
                 return f"cleaning up after {version}"
             case _:
                 return f"{version} at {self.status.weight}%"
+
+    @property
+    def _written_at(self) -> dt.datetime:
+        return max(self.status.intended_at or NEVER, self.status.reasserted_at or NEVER)
+
+    @property
+    def _shadowing_problem(self) -> str:
+        """Why requests cannot be copied, as long as that is still to be done."""
+        ahead = self.status.phase in {*AT_REST, Phase.PREPARING, Phase.SHADOWING}
+        return self.seen.routes.own_shadowing if self.spec.shadowing and ahead else ""
 
     def _deployment(self, name: str) -> Workload | None:
         return next((workload for workload in self.seen.workloads if workload.name == name), None)
@@ -160,6 +187,8 @@ def current_step(spec: CanarySpec, status: Status) -> Step:
 def soak(spec: CanarySpec, status: Status) -> dt.timedelta:
     """Say how long the current phase or step lasts at least."""
     match status.phase:
+        case Phase.SHADOWING if spec.shadowing:
+            return spec.shadowing.duration
         case Phase.TESTING if spec.testing:
             return spec.testing.duration
         case Phase.BAKING:
@@ -186,6 +215,8 @@ def readiness(workload: Workload | None, version: str) -> str:
     """Say how many pods of a version are ready: `echo-v2: 0 of 1 pods ready`."""
     if workload is None:
         return f"no Deployment runs {version}"
+    if workload.kind == "Upstream":
+        return f"Upstream {workload.name} is {'' if workload.ready else 'not '}accepted by Gloo"
     if workload.wanted == 0:
         return f"{workload.name} is scaled to 0"
     if not workload.counted:
@@ -196,10 +227,17 @@ def readiness(workload: Workload | None, version: str) -> str:
 def unsettled(at: Situation) -> Decision:
     """Wait for Gloo's answer to what was written."""
     routes = at.seen.routes
-    if routes.acceptance is Acceptance.ACCEPTED:
+    early = routes.acceptance is Acceptance.PENDING and at.seen.now < at.quiet_at
+    if routes.acceptance is Acceptance.ACCEPTED or early:
         return Decision(replace(at.status, held=None), None, f"{at.where()}: giving Gloo a moment to object")
-    words = routes.acceptance_reason or "no answer yet"
-    return at.hold(HeldReason.NOT_ACCEPTED, f"{at.where()}: waiting for Gloo to accept the routes ({words})")
+    words = silence() if at.unanswered else routes.acceptance_reason or "no answer yet"
+    message = f"{at.where()}: waiting for Gloo to accept the routes ({words})"
+    return at.hold(HeldReason.NOT_ACCEPTED, message, needs_human=at.unanswered)
+
+
+def silence() -> str:
+    """Say that Gloo is away, and what to look at."""
+    return f"no answer for {format_duration(ANSWER)}; does Gloo run?"
 
 
 def lasting(duration: dt.timedelta) -> str:

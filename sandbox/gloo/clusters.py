@@ -1,5 +1,9 @@
-"""Upstreams as Envoy clusters with subset load balancing, and their endpoints with the pods' labels."""
+"""Upstreams as Envoy clusters with subset load balancing, and their endpoints with the pods' labels.
 
+Of pods, or static with the addresses of their hosts.
+"""
+
+import ipaddress
 from collections.abc import Iterator
 
 from sandbox.gloo.world import Refusal, World, cluster_name, spec_of
@@ -23,31 +27,36 @@ def cluster(key: Key, upstream: Document) -> Document:
 
 
 def endpoints(world: World, key: Key, upstream: Document) -> Document:
-    """Return an Upstream's `ClusterLoadAssignment`: the ready endpoints of its Service that it selects."""
+    """Return an Upstream's `ClusterLoadAssignment`: static hosts, or ready endpoints that it selects."""
+    if (static := spec_of(upstream).get("static")) is not None:
+        known = [host for host in static.get("hosts") or [] if not _wrong(host)]
+        return _assignment(key, [_host(host["addr"], host["port"]) for host in known])
     kube = spec_of(upstream).get("kube") or {}
     keys = {name for selector in _selectors(kube) for name in selector.get("keys") or []}
     hosts = []
     for address, port, labels in _ready(world, kube):
         chosen = {name: labels[name] for name in sorted(keys) if name in labels}
-        host: Document = {
-            "endpoint": {"address": {"socket_address": {"address": address, "port_value": port}}}
-        }
+        host = _host(address, port)
         if chosen:
             host["metadata"] = {"filter_metadata": {"envoy.lb": chosen}}
         hosts.append(host)
     hosts.sort(key=lambda host: host["endpoint"]["address"]["socket_address"]["address"])
-    return {"cluster_name": cluster_name(key), "endpoints": [{"lb_endpoints": hosts}] if hosts else []}
+    return _assignment(key, hosts)
 
 
 def check(world: World, key: Key, upstream: Document) -> None:
-    """Refuse an Upstream that leads to no Service.
+    """Refuse an Upstream that leads nowhere.
 
     Raises:
-        Refusal: not a Kubernetes upstream, or its Service or port does not exist.
+        Refusal: of a kind not understood here, or its Service, port or address does not exist.
     """
+    if (static := spec_of(upstream).get("static")) is not None:
+        if wrong := next(filter(None, map(_wrong, static.get("hosts") or [])), ""):
+            raise Refusal(wrong)
+        return
     kube = spec_of(upstream).get("kube")
     if not kube:
-        raise Refusal("the sandbox knows kube upstreams only")
+        raise Refusal("the sandbox knows kube and static upstreams only")
     service = world.services.get(_service_key(kube))
     if service is None:
         namespace, name = _service_key(kube)
@@ -57,6 +66,23 @@ def check(world: World, key: Key, upstream: Document) -> None:
         )
     if _port(service, kube.get("servicePort")) is None:
         raise Refusal(f"port {kube.get('servicePort')} does not exist on service {kube['serviceName']}")
+
+
+def _wrong(host: Document) -> str:
+    """Say why a static host cannot be reached; empty if it can."""
+    try:
+        ipaddress.ip_address(host.get("addr", ""))
+    except ValueError:
+        return f"the sandbox knows addresses only, not {host.get('addr')!r}"
+    return "" if host.get("port") else f"static host {host['addr']} has no port"
+
+
+def _assignment(key: Key, hosts: list[Document]) -> Document:
+    return {"cluster_name": cluster_name(key), "endpoints": [{"lb_endpoints": hosts}] if hosts else []}
+
+
+def _host(address: str, port: int) -> Document:
+    return {"endpoint": {"address": {"socket_address": {"address": address, "port_value": port}}}}
 
 
 def _subsets(spec: Document) -> Document:

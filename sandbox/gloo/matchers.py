@@ -1,12 +1,16 @@
 """Gloo's matchers as Envoy's route matches, and what a delegated route inherits of its parent's matcher."""
 
 import re
+from dataclasses import dataclass
+from typing import Any
 
 from sandbox.gloo.world import Refusal
 from sandbox.kube import Document
 
 
 EVERYTHING: Document = {"prefix": "/"}
+_PATHS = ("prefix", "exact", "regex")
+_LISTS = ("headers", "queryParameters", "methods")
 
 
 def route_match(matcher: Document) -> Document:
@@ -28,24 +32,54 @@ def route_match(matcher: Document) -> Document:
     return match
 
 
-def delegated(parent: Document, child: Document, *, inherit: bool) -> Document:
-    """Return the matcher of a route table's route below its parent's prefix.
+class Misplaced(Exception):  # noqa: N818  # a warning, as in Gloo
+    """A route table's route does not fit below its parent: it is left out, and the message is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What a delegating route hands down."""
+
+    matcher: Document
+    inherit: bool = False
+    """Headers, query parameters and methods come in addition to the child's own."""
+    inherit_path: bool = False
+    """Its path takes the place of the child's own."""
+
+
+def delegated(parent: Parent, child: Document) -> Document:
+    """Return the matcher of a route table's route below its parent; without a path it is for `/`, as in Gloo.
 
     Raises:
-        Refusal: the child's path does not start with the parent's prefix.
+        Misplaced: the child's path does not start with the parent's prefix, or lacks its conditions.
     """
+    merged = child
+    if parent.inherit_path:
+        own = {name: value for name, value in child.items() if name not in _PATHS}
+        merged = {"prefix": parent.matcher.get("prefix", "/"), **own}
+    merged = merged or EVERYTHING
+    if parent.inherit:
+        joined = {name: [*_conditions(parent.matcher, name), *_conditions(merged, name)] for name in _LISTS}
+        merged = {**merged, **{name: values for name, values in joined.items() if values}}
+    _check(parent.matcher, merged)
+    return merged
+
+
+def _check(parent: Document, child: Document) -> None:
     prefix = parent.get("prefix", "/")
-    path = next((child[kind] for kind in ("prefix", "exact", "regex") if kind in child), prefix)
+    path = next((child[kind] for kind in _PATHS if kind in child), "")
     if not path.startswith(prefix):
-        raise Refusal(
-            f"invalid route: path {path} of the route table does not start with the prefix {prefix}"
-        )
-    merged = child or {"prefix": prefix}
-    if not inherit:
-        return merged
-    lists = ("headers", "queryParameters", "methods")
-    joined = {name: [*(parent.get(name) or []), *(child.get(name) or [])] for name in lists}
-    return {**merged, **{name: values for name, values in joined.items() if values}}
+        raise Misplaced(f"invalid route: path {path} of the route table does not start with prefix {prefix}")
+    for name in ("headers", "queryParameters"):
+        own = {each["name"]: each for each in _conditions(child, name)}
+        if any(own.get(each["name"]) != each for each in _conditions(parent, name)):
+            raise Misplaced(f"invalid route: route table matchers must have all {name} of their parent's")
+    if not set(_conditions(parent, "methods")) <= set(_conditions(child, "methods")):
+        raise Misplaced("invalid route: route table matchers must have all methods of their parent's")
+
+
+def _conditions(matcher: Document, name: str) -> list[Any]:
+    return matcher.get(name) or []
 
 
 def specificity(matcher: Document) -> tuple[int, int]:

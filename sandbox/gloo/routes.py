@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sandbox.gloo.actions import envoy_action
-from sandbox.gloo.matchers import EVERYTHING, delegated, route_match, specificity
+from sandbox.gloo.matchers import EVERYTHING, Misplaced, Parent, delegated, route_match, specificity
 from sandbox.gloo.world import Refusal, World, not_found, ref_key, spec_of
 from sandbox.kube import Document, Key
 
@@ -64,14 +64,16 @@ def _delegate(
 ) -> list[Found]:
     if len(matchers) != 1 or "prefix" not in matchers[0]:
         raise Refusal("invalid route: routes with delegate actions must use one prefix matcher")
+    parent = Parent(
+        matchers[0], bool(route.get("inheritableMatchers")), bool(route.get("inheritablePathMatchers"))
+    )
     owner, via = place
-    inherit = bool(route.get("inheritableMatchers"))
     groups: list[list[Found]] = []
     weights: list[int] = []
     for key, table in _tables(world, owner, route["delegateAction"]):
         if key in via:
             raise Refusal(f"invalid route: delegation cycle through route table {'.'.join(key)}")
-        below = list(_below(world, (key, (*via, key)), table, (matchers[0], inherit), warnings))
+        below = list(_below(world, (key, (*via, key)), table, parent, warnings))
         weight = spec_of(table).get("weight") or 0
         if weights and weights[-1] == weight:  # tables of one weight mix, the most specific path first
             groups[-1] = sorted(groups[-1] + below, key=lambda item: specificity(item.matchers[0]))
@@ -85,20 +87,21 @@ def _below(
     world: World,
     place: tuple[Key, tuple[Key, ...]],
     table: Document,
-    parent: tuple[Document, bool],
+    parent: Parent,
     warnings: list[str],
 ) -> Iterator[Found]:
-    matcher, parent_inherit = parent
     for route in spec_of(table).get("routes") or []:
-        inherit = route.get("inheritableMatchers", parent_inherit)
-        own = route.get("matchers") or [{}]
-        full = tuple(delegated(matcher, child, inherit=bool(inherit)) for child in own)
-        if "delegateAction" not in route:
-            yield Found(route, full, via=place[1])
-            continue
+        inherit = bool(route.get("inheritableMatchers", parent.inherit))
+        inherit_path = bool(route.get("inheritablePathMatchers", parent.inherit_path))
+        handed = Parent(parent.matcher, inherit, inherit_path)
         try:
-            yield from _delegate(world, place, route, full, warnings)
-        except Nothing as warning:
+            full = tuple(delegated(handed, child) for child in route.get("matchers") or [{}])
+            if "delegateAction" in route:
+                flags = {"inheritableMatchers": inherit, "inheritablePathMatchers": inherit_path}
+                yield from _delegate(world, place, {**route, **flags}, full, warnings)
+            else:
+                yield Found(route, full, via=place[1])
+        except (Nothing, Misplaced) as warning:
             warnings.append(str(warning))
 
 

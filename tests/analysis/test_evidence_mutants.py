@@ -10,6 +10,9 @@ from copies import Trial, copied, plant, trying
 from mutants import Mutant
 
 
+pytestmark = pytest.mark.no_cover  # what is proved here is proved by much repetition
+
+
 PACKAGE = Path(analysis.__path__[0])
 TESTS = Path(__file__).parent
 

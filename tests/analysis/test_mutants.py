@@ -16,6 +16,9 @@ from keeping_mutants import KEEPING
 from mutants import Mutant
 
 
+pytestmark = pytest.mark.no_cover  # what is proved here is proved by much repetition
+
+
 PACKAGE = Path(analysis.__path__[0])
 TESTS = Path(__file__).parent
 QUIETLY = [

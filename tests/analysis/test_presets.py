@@ -1,5 +1,6 @@
 """The presets, as a real Prometheus understands them."""
 
+import re
 from typing import Any
 
 import pytest
@@ -50,6 +51,28 @@ def test_what_carries_neither_code_nor_status_is_not_taken_for_requests_without_
     )
     assert ask(prometheus, 'prometheus_http_response_size_bytes_count{version="v1"}')
     assert ask(prometheus, asked) == []
+
+
+@pytest.mark.parametrize(
+    ("cluster", "ours"),
+    [
+        pytest.param("echo-v2_gloo-system", True, id="as Gloo names it"),
+        pytest.param("kube-upstream_echo-v2_gloo-system_echo_echo_80", True, id="since 1.19"),
+        pytest.param("echo-v1_gloo-system", False, id="the other version"),
+        pytest.param("kube-upstream_echo-v1_gloo-system_echo_echo_80", False, id="and since 1.19"),
+        pytest.param("echo-v2_gloo-system2", False, id="a longer namespace"),
+        pytest.param("an-echo-v2_gloo-system", False, id="a longer name"),
+        pytest.param("kube-upstream_echo-v2_gloo-system2_echo_echo_80", False, id="both since 1.19"),
+        pytest.param("echo-v2Xgloo-system", False, id="something else in between"),
+    ],
+)
+@pytest.mark.parametrize("preset", ["envoy-errors", "envoy-latency"])
+def test_envoys_clusters_are_told_apart(preset: str, cluster: str, *, ours: bool) -> None:
+    for expression in expressions(preset).values():
+        filled = resolve(expression, {"cluster": "echo-v2_gloo-system"})
+        matched = re.search(r'envoy_cluster_name=~"([^"]*)"', filled)
+        assert matched is not None
+        assert (re.fullmatch(matched[1].replace("\\\\", "\\"), cluster) is not None) is ours
 
 
 def test_the_bounds_of_envoy_become_seconds(prometheus: str) -> None:

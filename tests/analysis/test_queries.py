@@ -41,6 +41,14 @@ def test_version_and_deployment_are_those_being_asked_about(role: str, values: d
     assert (got["name"], got["namespace"], got["upstream"]) == ("echo", "shop", "echo-upstream")
 
 
+def test_the_cluster_is_that_of_the_version_being_asked_about() -> None:
+    subject = replace(SUBJECT, cluster_of="echo-{}_gloo-system".format)
+    assert set(subject.values("candidate")) == PLACEHOLDERS
+    assert subject.values("candidate")["cluster"] == "echo-v2_gloo-system"
+    assert subject.values("stable")["cluster"] == "echo-v1_gloo-system"
+    assert replace(subject, stable=None).values("stable")["cluster"] == ""
+
+
 def test_a_version_that_is_not_there_stands_for_nothing() -> None:
     values = replace(SUBJECT, stable=None).values("stable")
     assert (values["version"], values["deployment"], values["stable"]) == ("", "", "")

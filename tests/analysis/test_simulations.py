@@ -18,6 +18,9 @@ from config.status import Dispersion
 from traffic_simulation import BOUNDS, bad_requests, binomial, latency_shares, seeded, slower
 
 
+pytestmark = pytest.mark.no_cover  # what is proved here is proved by much repetition
+
+
 USUAL = 0.001
 NEEDED = math.log(1 / 0.01)
 STEP = 20

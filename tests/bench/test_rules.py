@@ -9,6 +9,9 @@ from config.status import Outcome
 from controller.rehearsal.traffic import Effect, Traffic
 
 
+pytestmark = pytest.mark.no_cover  # what is proved here is proved by much repetition
+
+
 GOOD = Traffic(500.0, base_error=0.0)
 SIZES = Sizes(equal=3, bad=2, workers=1)
 

@@ -27,17 +27,19 @@ def _unused(value: object) -> list[str]:
 
 
 def test_the_full_example_shows_every_field(full: dict[str, Any], templates: dict[str, Any]) -> None:
-    """Of the alternatives (`value`, `regex`, `present`; plain steps) each is shown somewhere."""
+    """Of the alternatives (`value`, `regex`, `present`; `invert`; plain steps) each is shown somewhere."""
     spec = load_spec(full, templates)
     alternatives = {
         "value",
         "regex",
         "present",
+        "invert",
         "headers",
         "query_parameters",
         "methods",
         "interval",
         "approval",
+        "versions",
     }
     kept = spec.model_copy(update={"analysis": spec.analysis.model_copy(update={"metrics": ()})})
     assert set(_unused(kept)) - alternatives == set()

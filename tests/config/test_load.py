@@ -24,6 +24,7 @@ SPEC: dict[str, Any] = {
     "routes": [{"kind": "VirtualService", "name": "echo", "namespace": "gloo-system"}],
     "analysis": {"metrics": [RATIO, LATENCY, QUERY]},
 }
+GROUP = {"kind": "UpstreamGroup", "name": "echo", "namespace": "gloo-system"}
 
 
 def spec(**fields: object) -> dict[str, Any]:
@@ -227,9 +228,43 @@ WEIGHT = "a weight is a whole number from 1 to 100"
             id="label's key",
         ),
         pytest.param(
-            spec(routes=[{"kind": "RouteTable", "name": "echo", "namespace": "x"}]),
-            "spec.routes[0].kind: found 'RouteTable'; must be VirtualService",
+            spec(routes=[{"kind": "Route", "name": "echo", "namespace": "x"}]),
+            "spec.routes[0].kind: found 'Route'; must be VirtualService, RouteTable or UpstreamGroup; "
+            "did you mean RouteTable?",
             id="kind of route",
+        ),
+        pytest.param(
+            spec(routes=[{**GROUP, "names": ["web"]}]),
+            "spec.routes[0].names: an UpstreamGroup has no routes to choose from; "
+            "leave out names and prefixes",
+            id="names of a group",
+        ),
+        pytest.param(
+            spec(routes=[{**GROUP, "prefixes": ["/"]}]),
+            "spec.routes[0].prefixes: an UpstreamGroup has no routes to choose from; "
+            "leave out names and prefixes",
+            id="prefixes of a group",
+        ),
+        pytest.param(
+            spec(routes=[{**SPEC["routes"][0], "prefixes": ["api"]}]),
+            "spec.routes[0].prefixes[0]: found 'api'; a path begins with / and has no spaces",
+            id="prefix without a slash",
+        ),
+        pytest.param(
+            spec(routes=[{**SPEC["routes"][0], "names": ["web", "api", "web"]}]),
+            "spec.routes[0].names[2]: web is named twice",
+            id="name twice",
+        ),
+        pytest.param(
+            spec(routes=[SPEC["routes"][0], {**SPEC["routes"][0], "names": ["web"]}]),
+            "spec.routes[1]: gloo-system/echo is named twice",
+            id="route twice, chosen differently",
+        ),
+        pytest.param(
+            spec(routes=[GROUP], testing={"match": [{"methods": ["GET"]}]}),
+            "spec.testing: an UpstreamGroup has no matchers to tell testers by; name a VirtualService or "
+            "RouteTable whose routes lead to it in spec.routes too, or leave testing out",
+            id="testing of a group alone",
         ),
         pytest.param(
             spec(routes=SPEC["routes"] * 2),

@@ -79,7 +79,7 @@ def test_errors_are_found_by_code_or_status_and_only_where_there_is_one(label: s
 
 INSTEAD = (
     "Envoy has no statistics per subset, and would count both versions as one "
-    "(destinations: Subsets); use {}, which asks the application"
+    "(destinations: Subsets); say destinations: Upstreams, or use {}, which asks the application"
 )
 
 
@@ -140,15 +140,15 @@ def test_a_wrong_preset_is_told_where_it_was_written(metric: dict[str, Any], sai
     assert complaint(metric) == AT + said
 
 
-@pytest.mark.parametrize("preset", ["envoy-errors", "envoy-latency"])
-@pytest.mark.parametrize("given", sorted(PRESETS))
-def test_every_preset_is_sound_but_for_the_cluster(preset: str, given: str) -> None:
-    """Once there is an Upstream per version, the ones for Envoy need nothing else."""
-    body = PRESETS[given]  # type: ignore[index]  # sorted forgets the type
-    kind, expressions = next(iter(body.items()))
-    clustered = {part: text.replace("{{ cluster }}", "{{ version }}") for part, text in expressions.items()}
-    assert loaded({"name": "x", kind: clustered}).name == "x"
-    assert any("{{ cluster }}" in text for text in expressions.values()) == given.startswith(preset[:5])
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("destinations", ["Subsets", "Upstreams"])
+def test_every_preset_is_sound_where_versions_can_be_told_apart(preset: str, destinations: str) -> None:
+    given = {**spec({"preset": preset}), "destinations": destinations}
+    if destinations == "Subsets" and preset.startswith("envoy-"):
+        with pytest.raises(SpecError, match="Envoy has no statistics per subset"):
+            load_spec(given)
+    else:
+        assert load_spec(given).analysis.metrics[0].name == preset
 
 
 def test_a_template_brings_everything_but_the_variables() -> None:

@@ -129,7 +129,9 @@ def install(cluster: Cluster) -> None:
     for definition in definitions():
         cluster.create(DEFINITIONS, "", definition)
     cluster.create(DEFINITIONS, "", open_kind("gateway.solo.io", "virtualservices", "VirtualService"))
+    cluster.create(DEFINITIONS, "", open_kind("gateway.solo.io", "routetables", "RouteTable"))
     cluster.create(DEFINITIONS, "", open_kind("gloo.solo.io", "upstreams", "Upstream"))
+    cluster.create(DEFINITIONS, "", open_kind("gloo.solo.io", "upstreamgroups", "UpstreamGroup"))
 
 
 def create_canary(cluster: Cluster, name: str = "echo") -> Document:
@@ -149,7 +151,9 @@ def test_a_cluster_without_the_kinds_is_waited_for(start: Start, cluster: Cluste
     assert service.get("/healthz") == (200, "ok\n")
     code, unready = service.get("/readyz")
     assert code == 503
-    for kind in ("canaries.crossfade.dev", "virtualservices.gateway.solo.io", "upstreams.gloo.solo.io"):
+    routes = ("virtualservices.gateway.solo.io", "routetables.gateway.solo.io")
+    upstreams = ("upstreams.gloo.solo.io", "upstreamgroups.gloo.solo.io")
+    for kind in ("canaries.crossfade.dev", *routes, *upstreams):
         assert f"{kind}: the CRD {kind}" in unready
     install(cluster)
     eventually(lambda: service.get("/readyz") == (200, "ok\n"))

@@ -14,6 +14,9 @@ from weather import Content
 from world import Killed, World, adopted
 
 
+pytestmark = pytest.mark.no_cover  # what is proved here is proved by much repetition
+
+
 T = TypeVar("T")
 MOVES = {"write", "scale", "set_finalizer", "clear_command", "delete"}
 

@@ -7,6 +7,7 @@ import pytest
 
 from releases import CROSSFADE, Application, Controller
 from sandbox.cluster import Cluster
+from schemas import breaches
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,6 +26,7 @@ def controller(
         yield running
         assert running.stop() == 0
     assert "tick.crashed" not in running.log.read_text()
+    assert breaches(cluster.audit_log) == [], "Gloo's schemas do not allow what was written"
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from controller.kube.resources import (
     DEPLOYMENTS,
     EVENTS,
     METRIC_TEMPLATES,
+    ROUTE_TABLES,
+    UPSTREAM_GROUPS,
     UPSTREAMS,
     VIRTUAL_SERVICES,
     Resource,
@@ -67,7 +69,7 @@ def test_looking_after_one_namespace_needs_rights_on_applications_only_there(ren
             *(str(CANARIES), f"{CANARIES}/status", str(METRIC_TEMPLATES)),
             *(str(DEPLOYMENTS), str(CONFIG_MAPS), str(EVENTS)),
         },
-        None: {str(VIRTUAL_SERVICES), str(UPSTREAMS)},
+        None: {str(each) for each in (VIRTUAL_SERVICES, ROUTE_TABLES, UPSTREAM_GROUPS, UPSTREAMS)},
     }
 
 

@@ -18,6 +18,7 @@ from controller.rollout.moves import (
     DeleteDeployment,
     Form,
     Move,
+    RemoveUpstreams,
     ScaleToZero,
     SetFinalizer,
     WriteRoutes,
@@ -64,6 +65,7 @@ EDITS = st.one_of(
     st.sampled_from(
         [{"testing": None}, {"testing": {"match": [STAGE]}}, {"testing": {"match": [OTHER_STAGE]}}]
     ),
+    st.sampled_from([{"shadowing": None}, {"shadowing": {"percentage": 5}}]),
 )
 
 
@@ -75,6 +77,7 @@ def _name_version(world: Weather, version: str) -> None:
 TROUBLES: dict[str, Callable[[Weather], None]] = {
     "a problem": lambda world: setattr(world, "problem", "spec: wrong"),
     "a claim": lambda world: setattr(world, "claimed_by", "route belongs to another Canary"),
+    "a shadowing of the user's own": lambda world: setattr(world, "own_shadowing", "route 0 has its own"),
     "paused": lambda world: setattr(world, "spec", world.spec.model_copy(update={"paused": True})),
     "Gloo is silent": lambda world: setattr(world, "gloo_answers", False),
     "Gloo dislikes shares": lambda world: setattr(world, "disliked", frozenset(WEIGHTS[2:])),
@@ -98,6 +101,7 @@ class Rollouts(RuleBasedStateMachine):
     @initialize(
         steps=LADDERS,
         testing=st.booleans(),
+        shadowing=st.booleans(),
         baking=st.sampled_from(["0s", "30s"]),
         way=WAYS,
         then=THEN,
@@ -107,6 +111,7 @@ class Rollouts(RuleBasedStateMachine):
         self,
         steps: Any,
         testing: bool,  # noqa: FBT001  # drawn
+        shadowing: bool,  # noqa: FBT001  # drawn
         baking: str,
         way: dict[str, Any],
         then: str,
@@ -116,6 +121,8 @@ class Rollouts(RuleBasedStateMachine):
         self.oracle = Oracle()
         self.fields: dict[str, Any] = {
             "shifting": {"steps": steps, "interval": "20s"},
+            "destinations": "Upstreams",
+            "shadowing": {"percentage": 10, "duration": "5s"} if shadowing else None,
             "testing": {"match": [STAGE], "duration": "5s", "requests": 5} if testing else None,
             "baking": {"duration": baking},
             "progressDeadline": "1m",
@@ -217,8 +224,9 @@ class Rollouts(RuleBasedStateMachine):
     def people_edit_the_routes(self, contents: list[Content], pause: dt.timedelta, ticks: int) -> None:
         self._under_way(ticks)
         for content in contents:
-            testers = self.world.content.testers if content.weight is not None else frozenset()
-            self.world.content = replace(content, testers=testers)
+            there = self.world.content
+            testers = there.testers if content.weight is not None else frozenset()
+            self.world.content = replace(content, testers=testers, copies=there.copies if testers else None)
             self.world.written_at = self.world.now
             self._tick(GOOD)
             self.world.now += pause
@@ -348,6 +356,8 @@ class Rollouts(RuleBasedStateMachine):
                 assert world.command is not None
                 assert world.command.id == command_id == world.status.last_command
                 world.command = None
+            case RemoveUpstreams():
+                raise AssertionError("subsets leave no Upstream behind")
             case SetFinalizer(present):
                 assert present is not world.finalizer
                 world.finalizer = present

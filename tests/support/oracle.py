@@ -12,16 +12,17 @@ from situations import SECOND
 from weather import Weather, at_rest, is_dry, revision
 
 
-CARRYING = {Phase.TESTING, Phase.SHIFTING, Phase.BAKING, Phase.FINISHING}
+CARRYING = {Phase.SHADOWING, Phase.TESTING, Phase.SHIFTING, Phase.BAKING, Phase.FINISHING}
 IN_FLIGHT = {Phase.PREPARING, *CARRYING}
-WEIGHED = {Phase.TESTING, Phase.SHIFTING, Phase.BAKING}
+WEIGHED = {Phase.SHADOWING, Phase.TESTING, Phase.SHIFTING, Phase.BAKING}
 RANK = {
     Phase.PREPARING: 0,
-    Phase.TESTING: 1,
-    Phase.SHIFTING: 2,
-    Phase.BAKING: 3,
-    Phase.FINISHING: 4,
-    Phase.PROMOTED: 5,
+    Phase.SHADOWING: 1,
+    Phase.TESTING: 2,
+    Phase.SHIFTING: 3,
+    Phase.BAKING: 4,
+    Phase.FINISHING: 5,
+    Phase.PROMOTED: 6,
 }
 
 
@@ -37,6 +38,8 @@ class Oracle:
     """Whose share was raised last."""
     surveyed: Revision | None = None
     """Before whose rollout stable was found to be measurable."""
+    copying: bool = False
+    """The spec asks for copies of requests before anybody is sent to the candidate."""
     blind_since: dt.datetime | None = None
     """Since when no evaluation has measured anything at this step, or since the retreat from a higher one."""
 
@@ -47,6 +50,8 @@ class Oracle:
         assert after.reason == decision.because
         assert decision.wake_at is None or decision.wake_at > seen.now
         assert 0 <= after.weight <= 100
+        self.copying = world.spec.shadowing is not None
+        self._check_copies(before, decision)
         self._note_hurry(before, seen, after)
         self._note_steadiness(before, seen)
         if (after.refusal and not before.refusal) or (after.paused and not before.paused):
@@ -72,6 +77,10 @@ class Oracle:
             assert (RANK[after.phase], after.weight) < (RANK[before.phase], before.weight)
             assert isinstance(decision.move, WriteRoutes)
             assert after.refusal
+        elif _must_step_back_from_silence(before, seen):
+            assert (RANK[after.phase], after.weight) < (RANK[before.phase], before.weight)
+            assert isinstance(decision.move, WriteRoutes)
+            assert not after.refusal
         elif self._may_retreat(world, seen, before):
             self._check_retreat(world, seen, before, decision)
         elif _is_forward(before, after):
@@ -91,9 +100,19 @@ class Oracle:
         if after.phase is Phase.ROLLED_BACK and before.phase is not Phase.ROLLED_BACK:
             assert before.phase is Phase.ROLLING_BACK
             assert world.content.serving == (before.stable.version if before.stable else "")
-            assert not world.content.testers
+            assert (world.content.testers, world.content.copies) == (frozenset(), None)
             assert seen.routes.acceptance is Acceptance.ACCEPTED
             assert seen.now >= (before.intended_at or seen.now) + SECOND
+
+    def _check_copies(self, before: Status, decision: Decision) -> None:
+        """Hold copies of requests against the phase: nobody gets the candidate's answers, so none counts."""
+        after, move = decision.status, decision.move
+        if before.phase is Phase.SHADOWING and after.candidate == before.candidate:
+            assert (after.requests, after.bad) == (before.requests, before.bad)
+        if isinstance(move, WriteRoutes) and move.form.shadowing is not None:
+            assert after.phase is Phase.SHADOWING
+            assert (move.form.weight, move.form.testing, after.weight) == (None, (), 0)
+            assert f"gloo-system/echo-{move.form.candidate}" in after.shadowed
 
     def recorded(self, before: Status, after: Status, seen: Observation) -> None:
         """Remember a decision that made it into the status."""
@@ -182,6 +201,7 @@ class Oracle:
             form = decision.move.form
             assert before.stable is not None
             assert (form.stable, form.weight, form.testing) == (before.stable.version, None, ())
+            assert form.shadowing is None
 
     def _check_rise(self, world: Weather, seen: Observation, before: Status, after: Status) -> None:
         stable, candidate = _workloads(seen, before)
@@ -196,6 +216,11 @@ class Oracle:
         assert seen.finalizer or before.phase is not Phase.PREPARING
         assert (seen.problem, seen.routes.problem, seen.claimed_by) == ("", "", "")
         assert (world.spec.paused, after.paused, after.refusal) == (False, False, "")
+        if self.copying and before.phase in {Phase.PREPARING, Phase.SHADOWING}:
+            assert not seen.routes.own_shadowing
+            assert before.phase is Phase.SHADOWING or after.phase is Phase.SHADOWING
+        if before.phase is Phase.SHADOWING and world.spec.shadowing is not None:
+            assert world.content.copies == (candidate.version, world.spec.shadowing.percentage)
         assert after.held is None
         assert self.steady_since is not None
         if self.licence == 0:
@@ -218,9 +243,11 @@ class Oracle:
             found = survey is not None and not survey.problem and not survey.unanswered
             return found or (self.surveyed is not None and self.surveyed == before.candidate)
         judgement = seen.judgement
+        if before.phase is Phase.SHADOWING and not self.copying:
+            return True
         if judgement is None or judgement.at != seen.now:
             return False
-        if before.weight == 0 and judgement.acts:
+        if before.weight == 0 and judgement.acts and before.phase is not Phase.SHADOWING:
             doubts = {HeldReason.OUT_OF_BOUNDS, HeldReason.SPLIT_MISMATCH}
             return judgement.answered and judgement.waits_for not in doubts
         return judgement.waits_for is None
@@ -283,7 +310,7 @@ class Oracle:
         assert seen.routes.acceptance is Acceptance.ACCEPTED
         assert seen.now >= (before.intended_at or seen.now) + SECOND
         assert world.content.serving == (before.candidate.version if before.candidate else "")
-        assert not world.content.testers
+        assert (world.content.testers, world.content.copies) == (frozenset(), None)
 
 
 def _is_forward(before: Status, after: Status) -> bool:
@@ -301,11 +328,24 @@ def _must_step_back(before: Status, seen: Observation) -> bool:
     return seen.routes.in_form and seen.routes.acceptance is Acceptance.REJECTED
 
 
+def _must_step_back_from_silence(before: Status, seen: Observation) -> bool:
+    """Tell whether Gloo has been away for so long that the last rise is taken back."""
+    if before.phase not in CARRYING or before.weight == 0 or before.refusal:
+        return False
+    if seen.claimed_by or seen.deleting:
+        return False
+    written = max(before.intended_at or seen.now, before.reasserted_at or before.intended_at or seen.now)
+    silent = seen.routes.in_form and seen.routes.acceptance is Acceptance.PENDING
+    return silent and seen.now >= written + 60 * SECOND
+
+
 def _soak(world: Weather, seen: Observation, before: Status) -> dt.timedelta:
     spec, judgement = world.spec, seen.judgement
     safe = judgement is not None and judgement.verdict is Verdict.SAFE
     if spec.analysis.advance == "Evidence" and safe and not is_dry(spec) and 0 < before.weight < 100:
         return dt.timedelta(0)
+    if before.phase is Phase.SHADOWING:
+        return spec.shadowing.duration if spec.shadowing else dt.timedelta(0)
     if before.phase is Phase.TESTING:
         return spec.testing.duration if spec.testing else dt.timedelta(0)
     if before.phase is Phase.BAKING:

@@ -319,6 +319,13 @@ class Application:
         listed.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
         return [event["reason"] for event in listed if event["involvedObject"]["kind"] == "Canary"]
 
+    def reasons(self) -> str:
+        """Give all that the Canary has said why, as the API server took it in."""
+        statuses = [
+            line["object"].get("status", {}) for line in self.writes() if line["object"]["kind"] == "Canary"
+        ]
+        return "\n".join(status.get("reason", "") for status in statuses)
+
     def writes(self) -> list[Document]:
         """Give what the API server took in about the Canary and its VirtualService, in order."""
         lines = (json.loads(line) for line in self.cluster.audit_log.read_text().splitlines())

@@ -77,7 +77,8 @@ def running(
 def status(phase: Phase, **fields: Any) -> Status:
     """Give the status of a rollout from v1 to v2 in this phase, settled an hour ago."""
     under_way = phase not in {Phase.IDLE, Phase.PROMOTED}
-    carrying = phase in {Phase.TESTING, Phase.SHIFTING, Phase.BAKING, Phase.FINISHING}
+    testing = phase in {Phase.TESTING, Phase.SHIFTING, Phase.BAKING, Phase.FINISHING}
+    carrying = testing or phase is Phase.SHADOWING
     fresh = Status(
         phase=phase,
         stable=V1,
@@ -88,7 +89,8 @@ def status(phase: Phase, **fields: Any) -> Status:
         intended_at=T0 - HOUR,
         step_started_at=T0 - HOUR,
         ready_when_raised=2 if carrying else 0,
-        testing=(MATCH,) if carrying else (),
+        testing=(MATCH,) if testing else (),
+        shadowed=("gloo-system/echo-v2",) if phase is Phase.SHADOWING else (),
         surveyed_at=T0 - 2 * HOUR if carrying else None,
         evaluated_at=T0 - 5 * SECOND if carrying else None,
     )

@@ -24,6 +24,8 @@ class Content:
     candidate: str | None = None
     weight: int | None = None
     testers: frozenset[tuple[TestingMatch, str]] = frozenset()
+    copies: tuple[str, float] | None = None
+    """Which version gets copies of the main route's requests, and of how many percent."""
 
     def after(self, form: Form) -> "Content":
         """Write a form; testing routes that it does not name are not recognised, and stay."""
@@ -31,7 +33,16 @@ class Content:
         foreign = {(match, version) for match, version in self.testers if match not in named}
         ours = {(match, form.candidate or "") for match in form.testing}
         split = form.weight is not None
-        return Content(form.stable, form.candidate if split else None, form.weight, frozenset(foreign | ours))
+        copies = self.copies
+        if copies is not None and f"gloo-system/echo-{copies[0]}" in form.unshadowed:
+            copies = None
+        if copies is not None and form.shadowing is not None and copies[0] == form.candidate:
+            copies = None
+        if form.shadowing is not None and form.candidate is not None and copies is None:
+            copies = form.candidate, form.shadowing
+        return Content(
+            form.stable, form.candidate if split else None, form.weight, frozenset(foreign | ours), copies
+        )
 
     @property
     def serving(self) -> str | None:
@@ -110,6 +121,7 @@ class Weather:
     gloo_answers: bool = True
     problem: str = ""
     claimed_by: str = ""
+    own_shadowing: str = ""
     command: Command | None = None
     deleting: bool = False
     finalizer: bool = False
@@ -158,6 +170,7 @@ class Weather:
             acceptance=acceptance,
             acceptance_reason=words,
             shape=f"{content.stable} / {content.candidate} {content.weight}",
+            own_shadowing=self.own_shadowing,
         )
 
     def see(self, form: Form | None) -> Observation:
@@ -177,7 +190,7 @@ class Weather:
     def clear_up(self) -> None:
         """Repair everything that only hinders; what people wanted stays wanted."""
         self.gloo_answers, self.disliked, self.refused = True, frozenset(), frozenset()
-        self.problem = self.claimed_by = ""
+        self.problem = self.claimed_by = self.own_shadowing = ""
         any_version = self.spec.workload.model_copy(update={"version": None})
         self.spec = self.spec.model_copy(update={"paused": False, "workload": any_version})
         for name, workload in self.deployments.items():

@@ -296,9 +296,12 @@ class RoutePort:
     def see(self, spec: CanarySpec, form: Form | None) -> Routes:
         return self.world.weather.routes(form)
 
-    def write(self, spec: CanarySpec, form: Form) -> None:
+    def write(self, spec: CanarySpec, form: Form, still_meant: Callable[[], None] = lambda: None) -> None:
         assert form == intended_form(spec, self.world.status), "moved before it was recorded"
         self.world.request("write", lambda: self.world.weather.write(form))
+
+    def remove(self, spec: CanarySpec, form: Form) -> None:
+        raise AssertionError("subsets leave no Upstream behind")
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Run:
 
 
 def test_valid_files_and_folders_are_counted(crossfade: Run) -> None:
-    both = "2 Canaries and 1 MetricTemplate are valid\n"
+    both = "5 Canaries and 1 MetricTemplate are valid\n"
     assert crossfade("validate", str(EXAMPLES)) == Result(0, both, "")
     assert crossfade("validate", str(EXAMPLES / "minimal.yaml")) == Result(0, "1 Canary is valid\n", "")
 
@@ -137,9 +137,13 @@ def test_an_api_server_takes_the_examples(world: World, example: Path) -> None:
     [
         ("  shifting:", "  shiftng:", 'unknown field "spec.shiftng"'),
         ("interval: 1m", "interval: 1 minute", "spec.shifting.interval"),
-        ("kind: VirtualService", "kind: RouteTable", "spec.routes[0].kind"),
+        ("kind: VirtualService", "kind: HTTPRoute", "spec.routes[0].kind"),
         ("selector: {app: echo}", "selector: {}", "spec.workload.selector"),
-        ("  upstream: {name: echo, namespace: gloo-system}\n", "", "spec.upstream"),
+        (
+            "upstream: {name: echo, namespace: gloo-system}",
+            "upstream: {name: echo}",
+            "spec.upstream.namespace",
+        ),
         ("preset: http-errors", "preset: http-error", "spec.analysis.metrics[0].preset"),
         ("preset: http-errors", "tolerate: 0.5, preset: http-errors", "spec.analysis.metrics[0].tolerate"),
         ("  analysis:", "  analysis:\n    mustNotExceed: 1.25", "spec.analysis.mustNotExceed"),

@@ -14,6 +14,9 @@ from controller.cli.program import run
 from metrics import errors, latency
 
 
+pytestmark = pytest.mark.no_cover  # what is proved here is proved by much repetition
+
+
 ERRORS, LATENCY = errors(), latency()
 SVG = "{http://www.w3.org/2000/svg}"
 

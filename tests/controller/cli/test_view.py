@@ -85,6 +85,14 @@ def test_between_rollouts_there_is_no_candidate_no_soak_and_no_metric() -> None:
     assert "METRIC" not in text
 
 
+def test_copies_are_told_while_they_are_made() -> None:
+    copied = {"destinations": "Upstreams", "shadowing": {"percentage": 2.5}}
+    text = shown(status(phase=Phase.SHADOWING, weight=0), **copied)
+    assert "copies   of 2.5% of the requests go to the candidate" in text
+    assert "copies" not in shown(status(), **copied)
+    assert "copies" not in shown(status(phase=Phase.SHADOWING, weight=0))
+
+
 def test_routes_that_differ_from_the_intent_are_pointed_out() -> None:
     assert "routes   give the candidate 10%" in shown(status(weight_seen=10))
     assert "routes" not in shown(status(weight_seen=25))

@@ -1,4 +1,4 @@
-"""A running API server that knows VirtualServices and Upstreams."""
+"""A running API server that knows Gloo's kinds."""
 
 import itertools
 import subprocess
@@ -12,7 +12,13 @@ from typing import Any
 import pytest
 
 from controller.kube.client import Cluster
-from controller.kube.resources import UPSTREAMS, VIRTUAL_SERVICES, Resource
+from controller.kube.resources import (
+    ROUTE_TABLES,
+    UPSTREAM_GROUPS,
+    UPSTREAMS,
+    VIRTUAL_SERVICES,
+    Resource,
+)
 
 
 NAMESPACES = Resource("", "v1", "namespaces")
@@ -24,7 +30,15 @@ ROUTES = {
 }
 SPECS: dict[Resource, dict[str, Any]] = {
     VIRTUAL_SERVICES: {"virtualHost": {"type": "object", "properties": {"routes": ROUTES}}},
+    ROUTE_TABLES: {"routes": ROUTES},
+    UPSTREAM_GROUPS: {"destinations": ROUTES},
     UPSTREAMS: {"kube": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+}
+KINDS = {
+    VIRTUAL_SERVICES: "VirtualService",
+    ROUTE_TABLES: "RouteTable",
+    UPSTREAM_GROUPS: "UpstreamGroup",
+    UPSTREAMS: "Upstream",
 }
 
 
@@ -68,8 +82,8 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             assert time.monotonic() < deadline, "the API server did not start"
             threading.Event().wait(0.02)
         cluster = Cluster.connect(str(path))
-        cluster.create(DEFINITIONS, "", definition(VIRTUAL_SERVICES, "VirtualService"))
-        cluster.create(DEFINITIONS, "", definition(UPSTREAMS, "Upstream"))
+        for resource, kind in KINDS.items():
+            cluster.create(DEFINITIONS, "", definition(resource, kind))
         cluster.close()
         yield path
         server.terminate()

@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
-from controller.gloo.acceptance import acceptance
+from controller.gloo.acceptance import acceptance, withdrawn
 from controller.rollout.observation import Acceptance
+from sandbox.apiserver.merging import json_patch
 
 
 ACCEPTED, PENDING = Acceptance.ACCEPTED, Acceptance.PENDING
@@ -56,3 +57,26 @@ def test_a_long_reason_becomes_one_line_of_bounded_length() -> None:
     assert reason.startswith("1 error occurred: * xxx")
     assert len(reason) == 400
     assert reason.endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("status", "left"),
+    [
+        pytest.param(None, None, id="no status"),
+        pytest.param("junk", "junk", id="junk"),
+        pytest.param({}, {}, id="an empty status"),
+        pytest.param({"statuses": "junk"}, {"statuses": "junk"}, id="a junk map"),
+        pytest.param(by(a="Accepted", b=2), {"statuses": {}}, id="all namespaces"),
+        pytest.param({"state": 1, "reportedBy": "gloo"}, {"reportedBy": "gloo"}, id="as long ago"),
+        pytest.param(
+            {"statuses": {"a": {"state": 1}}, "state": 1, "later": [1]},
+            {"statuses": {}, "later": [1]},
+            id="both, and more",
+        ),
+    ],
+)
+def test_what_is_withdrawn_says_nothing_any_more(status: Any, left: Any) -> None:
+    document = {"spec": {"kept": True}, "status": status}
+    after = json_patch(document, list(withdrawn(document)))
+    assert after == {"spec": {"kept": True}, "status": left}
+    assert acceptance(after) == (PENDING, "")

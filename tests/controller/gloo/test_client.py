@@ -11,15 +11,31 @@ import pytest
 from config import canary
 from controller.errors import Conflict, NotFound, Refused, Unavailable
 from controller.gloo.client import GlooRoutes
+from controller.gloo.clones import bases
+from controller.gloo.objects import RouteHolders
 from controller.kube.client import Cluster
-from controller.kube.resources import UPSTREAMS, VIRTUAL_SERVICES, Document, Resource
-from controller.kube.watch import Watched
+from controller.kube.resources import (
+    ROUTE_TABLES,
+    UPSTREAM_GROUPS,
+    UPSTREAMS,
+    VIRTUAL_SERVICES,
+    Document,
+    Resource,
+)
+from controller.kube.watch import Watched, by_namespace
 from controller.rollout.moves import Form
 from controller.rollout.observation import Acceptance
 
 
 BY_STAGE = canary.TestingMatch.model_validate({"headers": [{"name": "stage", "value": "canary"}]})
 QUARTER = Form("v1", "v2", 25, (BY_STAGE,))
+WATCHED = (VIRTUAL_SERVICES, ROUTE_TABLES, UPSTREAM_GROUPS, UPSTREAMS)
+
+
+def joined(cluster: Cluster, caches: Sequence[Watched]) -> GlooRoutes:
+    virtual_services, route_tables, upstream_groups, upstreams = caches
+    holders = RouteHolders(cluster, virtual_services, route_tables, upstream_groups)
+    return GlooRoutes(cluster, holders, upstreams)
 
 
 @dataclass
@@ -35,13 +51,15 @@ class World:
     def routes(self, *, cluster: Cluster | None = None) -> GlooRoutes:
         """Build a client whose caches know everything up to now, and nothing later."""
         caches = [
-            Watched(self.other, resource, self.namespace).start()
-            for resource in (VIRTUAL_SERVICES, UPSTREAMS)
+            Watched(
+                self.other, resource, self.namespace, index=bases if resource == UPSTREAMS else by_namespace
+            ).start()
+            for resource in WATCHED
         ]
         for cache in caches:
             assert cache.wait(20)
             cache.stop()
-        return GlooRoutes(cluster or self.cluster, *caches)
+        return joined(cluster or self.cluster, caches)
 
     def spec(self, *names: str) -> canary.CanarySpec:
         return canary.CanarySpec.model_validate(
@@ -165,6 +183,28 @@ def test_a_status_written_in_the_meantime_costs_nothing(world: World) -> None:
     assert world.stored() == [single("v1")]
 
 
+def test_an_acceptance_is_not_taken_for_one_of_what_is_written_now(world: World) -> None:
+    world.add_upstream("version")
+    world.add("web", TESTED, multi(v1=75, v2=25))
+    world.report(state="Accepted")
+    routes = world.routes()
+    routes.write(world.spec(), QUARTER)
+    assert routes.see(world.spec(), QUARTER).acceptance is Acceptance.ACCEPTED
+    half = Form("v1", "v2", 50, (BY_STAGE,))
+    routes.write(world.spec(), half)
+    assert routes.see(world.spec(), half).acceptance is Acceptance.PENDING
+
+
+def test_a_report_withdrawn_by_somebody_else_in_the_meantime_costs_one_reading(world: World) -> None:
+    world.add("web", TESTED, multi(v1=75, v2=25))
+    world.report(state="Accepted")
+    routes = world.routes()
+    world.edit([{"op": "remove", "path": "/status"}])
+    routes.write(world.spec(), Form("v1", retired=(BY_STAGE,)))
+    assert world.verbs() == ["patch", "get", "patch"]
+    assert world.stored() == [single("v1")]
+
+
 def test_a_route_changed_in_the_meantime_is_read_again_and_written_once_more(world: World) -> None:
     world.add("web", TESTED, multi(v1=75, v2=25))
     routes = world.routes()
@@ -172,6 +212,20 @@ def test_a_route_changed_in_the_meantime_is_read_again_and_written_once_more(wor
     routes.write(world.spec(), Form("v1", retired=(BY_STAGE,)))
     assert world.verbs() == ["patch", "get", "patch"]
     assert world.stored() == [{**single("v1"), "options": {"timeout": "9s"}}]
+
+
+def test_what_is_no_longer_meant_is_not_written_a_second_time(world: World) -> None:
+    world.add("web", TESTED, multi(v1=75, v2=25))
+    routes = world.routes()
+    world.edit([{"op": "replace", "path": "/spec/virtualHost/routes", "value": [single("v1")]}])
+
+    def no_longer() -> None:
+        raise Conflict("rolled back meanwhile")
+
+    with pytest.raises(Conflict, match="rolled back meanwhile"):
+        routes.write(world.spec(), Form("v1", "v2", 50, (BY_STAGE,)), no_longer)
+    assert world.verbs() == ["patch", "get"]
+    assert world.stored() == [single("v1")]
 
 
 def test_a_change_in_the_meantime_that_is_the_wanted_one_is_left_as_it_is(world: World) -> None:
@@ -276,10 +330,10 @@ def test_a_missing_upstream_is_named(world: World) -> None:
 
 
 def test_before_the_first_list_nothing_is_called_missing(world: World) -> None:
-    caches = [Watched(world.other, resource) for resource in (VIRTUAL_SERVICES, UPSTREAMS)]
-    routes = GlooRoutes(world.cluster, *caches)
+    routes = joined(world.cluster, [Watched(world.other, resource) for resource in WATCHED])
     assert routes.see(world.spec(), None).problem == (
         f"spec.routes[0]: VirtualService {world.namespace}/web has not been read yet; "
+        "RouteTables, UpstreamGroups have not been read yet; "
         f"spec.upstream: Upstream {world.namespace}/echo has not been read yet"
     )
     with pytest.raises(Unavailable, match="has not been read yet"):
@@ -293,9 +347,8 @@ def test_a_kind_that_is_not_installed_is_the_problem(world: World) -> None:
         assert not absent.wait(0.01)
         assert time.monotonic() < deadline
     absent.stop()
-    routes = GlooRoutes(world.cluster, absent, absent)
-    seen = routes.see(world.spec(), Form("v1"))
-    assert seen.problem == absent.problem
+    seen = joined(world.cluster, [absent] * 4).see(world.spec(), Form("v1"))
+    assert seen.problem == f"{absent.problem}; RouteTables, UpstreamGroups have not been read yet"
     assert "the CRD absent.gateway.solo.io (v1) is not installed" in seen.problem
 
 

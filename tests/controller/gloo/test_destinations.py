@@ -1,12 +1,13 @@
 import math
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from controller.gloo.destinations import EVERY_VERSION, Target, divide, shares
+from controller.gloo.destinations import EVERY_VERSION, Target, divide, entries_of, fixed, shares
 
 
 TARGET = Target("echo", "gloo-system", "version", home="gloo-system")
@@ -169,3 +170,118 @@ def test_shares_tell_what_each_version_gets_of_the_upstreams_part() -> None:
     assert shares(multi((OTHER, 60), (to("v1"), 0)), TARGET) == {"v1": 0}
     assert shares({"single": OTHER}, TARGET) == {}
     assert shares({"clusterHeader": "x"}, TARGET) == {}
+
+
+SHARE = st.integers(1, 1000)
+
+
+@given(
+    foreign=st.lists(st.tuples(WEIGHTS, st.booleans()), max_size=3),
+    ours=SHARE,
+    there=st.lists(st.integers(0, 100), max_size=20),
+)
+@example(foreign=[(7, True)], ours=13, there=[])
+def test_a_hundred_steps_leave_others_their_exact_proportions(
+    foreign: list[tuple[int, bool]], ours: int, there: list[int]
+) -> None:
+    """Whatever weights were gone through, no step adds what another rounded away."""
+    before = [(OTHER, weight) for weight, first in foreign if first]
+    after = [(OTHER, weight) for weight, first in foreign if not first]
+    action: Any = multi(*before, (to(), ours), *after)
+    wanted = proportions(action)
+    for percent in [*range(101), *there, *range(100, -1, -1)]:
+        action = divide(action, TARGET, {"v1": 100 - percent, "v2": percent})
+        assert proportions(action) == wanted
+        assert shares(action, TARGET) == {"v1": Fraction(100 - percent, 100), "v2": Fraction(percent, 100)}
+    pinned = divide(action, TARGET, {"v1": 100})
+    assert proportions(pinned) == wanted
+
+
+def proportions(action: Any) -> list[Fraction]:
+    """Give what each foreign destination gets of all, in order."""
+    entries = [*entries_of(action)]
+    total = sum(entry["weight"] for entry in entries)
+    return [Fraction(entry["weight"], total) for entry in entries if entry["destination"] == OTHER]
+
+
+NAMES = {("gloo-system", "echo-v1"): "v1", ("gloo-system", "echo-v2"): "v2"}
+OWN = replace(TARGET, upstreams=NAMES, by_upstream=True)
+"""Versions are to be named by Upstreams of their own."""
+BACK = replace(TARGET, upstreams=NAMES)
+"""They are there, but versions are to be named by subsets."""
+
+
+def own(version: str) -> dict[str, Any]:
+    return {"upstream": {"name": f"echo-{version}", "namespace": "gloo-system"}}
+
+
+@pytest.mark.parametrize("target", [OWN, BACK])
+@pytest.mark.parametrize(
+    ("destination", "version"),
+    [
+        pytest.param(own("v1"), "v1", id="its own Upstream"),
+        pytest.param({"upstream": {"name": "echo-v2"}}, "v2", id="in the document's own namespace"),
+        pytest.param({**own("v1"), "subset": {"values": {"version": "v2"}}}, "v1", id="which has no subsets"),
+        pytest.param(to("v2"), "v2", id="a subset"),
+        pytest.param(to(), EVERY_VERSION, id="all"),
+        pytest.param({"upstream": {"name": "echo-v3", "namespace": "gloo-system"}}, None, id="a stranger"),
+        pytest.param(
+            {"upstream": {"name": "echo-v1", "namespace": "shop"}}, None, id="of that name elsewhere"
+        ),
+    ],
+)
+def test_both_ways_to_name_a_version_are_read(
+    target: Target, destination: dict[str, Any], version: str | None
+) -> None:
+    assert target.version(destination) == version
+
+
+@pytest.mark.parametrize(
+    ("before", "target", "after"),
+    [
+        pytest.param(to("v1"), OWN, own("v1"), id="from a subset to an Upstream"),
+        pytest.param(own("v1"), OWN, own("v1"), id="as it is"),
+        pytest.param(own("v1"), BACK, to("v1"), id="and back"),
+        pytest.param({"upstream": {"name": "echo"}}, OWN, {"upstream": {"name": "echo-v1"}}, id="near"),
+        pytest.param(
+            {"upstream": {"name": "echo"}},
+            replace(OWN, home="shop"),
+            own("v1"),
+            id="far",
+        ),
+        pytest.param(
+            {**to("v1"), "destinationSpec": {"x": 1}},
+            OWN,
+            {**own("v1"), "destinationSpec": {"x": 1}},
+            id="rest",
+        ),
+    ],
+)
+def test_a_version_is_written_the_way_that_is_asked_for(
+    before: dict[str, Any], target: Target, after: dict[str, Any]
+) -> None:
+    assert fixed(before, target, "v1") == after
+    assert fixed(after, target, "v1") == after
+
+
+@given(
+    others=st.lists(st.tuples(WEIGHTS, st.booleans()), max_size=3),
+    ours=st.lists(
+        st.tuples(st.sampled_from([to(), to("v1"), to("v2"), own("v1"), own("v2")]), WEIGHTS), min_size=1
+    ),
+    percent=st.integers(0, 100),
+)
+def test_switching_moves_no_request(
+    others: list[tuple[int, bool]], ours: list[tuple[dict[str, Any], int]], percent: int
+) -> None:
+    entries = [(OTHER, weight) for weight, _ in others]
+    division = {"v1": 100 - percent, "v2": percent}
+    by_upstream = divide(multi(*entries, *ours), OWN, division)
+    by_subset = divide(by_upstream, BACK, division)
+    assert divide(by_subset, OWN, division) == by_upstream
+    assert shares(by_upstream, OWN) == shares(by_subset, BACK)
+    assert proportions(by_upstream) == proportions(by_subset)
+    kinds = {
+        "subset" in entry["destination"] for entry in entries_of(by_upstream) if entry["destination"] != OTHER
+    }
+    assert kinds == {False}

@@ -31,6 +31,25 @@ def match(**conditions: object) -> canary.TestingMatch:
         ),
         pytest.param(
             {"prefix": "/"},
+            match(
+                headers=[
+                    {**HEADER, "invert": True},
+                    {"name": "bot", "present": True, "invert": True},
+                    {"name": "team", "regex": "a|b", "invert": True},
+                ]
+            ),
+            {
+                "prefix": "/",
+                "headers": [
+                    {**HEADER, "invertMatch": True},
+                    {"name": "bot", "invertMatch": True},
+                    {"name": "team", "value": "a|b", "regex": True, "invertMatch": True},
+                ],
+            },
+            id="what must not be there",
+        ),
+        pytest.param(
+            {"prefix": "/"},
             match(queryParameters=[{"name": "v", "value": "2"}, {"name": "w", "regex": "."}]),
             {
                 "prefix": "/",

@@ -9,6 +9,7 @@ import pytest
 from config import canary
 from controller.gloo.destinations import Target
 from controller.gloo.routes import patch
+from controller.gloo.scope import Scope
 from controller.rollout.moves import Form
 from sandbox.apiserver.merging import PatchError, json_patch
 
@@ -177,6 +178,119 @@ def test_several_main_routes_move_together() -> None:
 def test_a_document_without_routes_to_the_upstream_is_left_alone(form: Form) -> None:
     assert patch(document({"matchers": [], "redirectAction": {}}), TARGET, form) == ()
     assert patch({"metadata": {}, "spec": {}}, TARGET, form) == ()
+
+
+def table(*routes: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "kind": "RouteTable",
+        "metadata": {"name": "echo", "namespace": "teams"},
+        "spec": {"routes": list(routes), "weight": 3},
+    }
+
+
+def test_a_table_is_patched_where_its_routes_are() -> None:
+    form = Form("v1", "v2", 10, TESTING)
+    assert patch(table(single("v2", STAGE), multi(95, 5)), TARGET, form) == (
+        {"op": "test", "path": "/spec/routes/1", "value": multi(95, 5)},
+        {"op": "replace", "path": "/spec/routes/1/routeAction/multi/destinations/0/weight", "value": 90},
+        {"op": "replace", "path": "/spec/routes/1/routeAction/multi/destinations/1/weight", "value": 10},
+    )
+
+
+@pytest.mark.parametrize("stage", list(WORKFLOW)[1:])
+def test_a_table_goes_through_the_same_forms(stage: str) -> None:
+    form, expected = WORKFLOW[stage]
+    assert form
+    after = json_patch(table(single(None)), list(patch(table(single(None)), TARGET, form)))
+    assert after == table(*expected["spec"]["virtualHost"]["routes"])
+
+
+def group(*weights: int, **others: int) -> dict[str, Any]:
+    """Make a group of v1, v2 and other Upstreams; without weights it balances over all versions."""
+    versions = zip(("v1", "v2"), weights, strict=False)
+    entries: list[dict[str, Any]] = [
+        {"destination": echo(version), "weight": weight} for version, weight in versions
+    ]
+    if not weights:
+        entries = [{"destination": echo(), "weight": 7}]
+    for name, weight in others.items():
+        entries.append(
+            {"destination": {"upstream": {"name": name, "namespace": "gloo-system"}}, "weight": weight}
+        )
+    return {
+        "kind": "UpstreamGroup",
+        "metadata": {"name": "echo", "namespace": "edge"},
+        "spec": {"destinations": entries, "x-new": 1},
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "form", "after"),
+    [
+        pytest.param(group(), Form("v1"), group(7), id="pinned, by the weight that it had"),
+        pytest.param(group(0), Form("v1"), group(100), id="pinned, by no weight"),
+        pytest.param(group(3), Form("v1"), group(3), id="pinned already"),
+        pytest.param(group(3), Form("v1", "v2", None, TESTING), group(3), id="testing divides nothing"),
+        pytest.param(group(3), Form("v1", "v2", 0), group(100, 0), id="nobody yet"),
+        pytest.param(group(75, 25), Form("v1", "v2", 60), group(40, 60), id="more"),
+        pytest.param(group(40, 60), Form("v1"), group(100), id="back"),
+        pytest.param(group(50, 50, cart=100), Form("v1"), group(50, cart=50), id="back, beside another"),
+        pytest.param(group(30, cart=10), Form("v1", "v2", 50), group(3, 3, cart=2), id="half of a part"),
+        pytest.param(group(3, cart=1), Form("v1"), group(3, cart=1), id="pinned beside another"),
+    ],
+)
+def test_a_group_is_divided(before: dict[str, Any], form: Form, after: dict[str, Any]) -> None:
+    assert patched(before, form) == after
+    if before == after:
+        assert patch(before, TARGET, form) == ()
+
+
+def test_an_edit_of_a_group_makes_the_patch_fail_as_a_whole() -> None:
+    operations = list(patch(group(75, 25), TARGET, Form("v1")))
+    with pytest.raises(PatchError):
+        json_patch(group(74, 26), operations)
+    assert json_patch({**group(75, 25), "status": {}}, operations) == {**group(100), "status": {}}
+
+
+def test_a_group_that_leads_elsewhere_is_left_alone() -> None:
+    assert patch(group(0, cart=1) | {"spec": {"destinations": []}}, TARGET, Form("v1")) == ()
+    other = {"destination": {"upstream": {"name": "cart", "namespace": "gloo-system"}}, "weight": 1}
+    assert patch(group() | {"spec": {"destinations": [other]}}, TARGET, Form("v1")) == ()
+
+
+def test_testers_of_a_group_are_led_past_it() -> None:
+    reference = {"name": "echo", "namespace": "edge"}
+    main = {
+        "name": "web",
+        "matchers": [{"prefix": "/"}],
+        "routeAction": {"upstreamGroup": reference, "x-later": 1},
+        "options": {"timeout": "9s"},
+    }
+    model = {**echo("v1"), "destinationSpec": {"rest": {}}}
+    scope = Scope(groups={("edge", "echo"): model})
+    form = Form("v1", "v2", 40, TESTING)
+    after = json_patch(document(main), list(patch(document(main), TARGET, form, scope)))
+    assert after == document(
+        {
+            "matchers": [{"prefix": "/", "headers": [STAGE]}],
+            "routeAction": {"single": {**echo("v2"), "destinationSpec": {"rest": {}}}, "x-later": 1},
+            "options": {"timeout": "9s"},
+        },
+        main,
+    )
+    assert patch(after, TARGET, form, scope) == ()
+    pinned = Form("v1", retired=TESTING)
+    assert json_patch(after, list(patch(after, TARGET, pinned, scope))) == document(main)
+
+
+def test_a_testing_route_that_would_not_be_what_it_says_is_not_written_and_not_left() -> None:
+    by_method = canary.TestingMatch.model_validate({"methods": ["GET"]})
+    form = Form("v1", "v2", None, (by_method, BY_STAGE))
+    scope = Scope(above=({"prefix": "/", "methods": ["GET", "PUT"]},))
+    wide = {**single("v2"), "matchers": [{"prefix": "/", "methods": ["GET"]}]}
+    for before in (document(single("v1")), document(wide, single("v1"))):
+        after = json_patch(before, list(patch(before, TARGET, form, scope)))
+        assert after == document(single("v2", STAGE), single("v1"))
 
 
 Edit = Callable[[dict[str, Any]], Any]

@@ -89,6 +89,8 @@ def test_patience_is_over_when_every_step_has_used_up_its_timeout() -> None:
     assert patience(spec(shifting=shifting, testing=None)).total_seconds() == 90 + 3 * 300
     assert patience(spec(shifting=shifting, testing=testing)).total_seconds() == 100 + 4 * 300
     assert patience(spec(shifting=None, testing=None)).total_seconds() == 1800
+    copied = {"destinations": "Upstreams", "shadowing": {"percentage": 10, "duration": "20s"}}
+    assert patience(spec(shifting=shifting, testing=testing, **copied)).total_seconds() == 120 + 5 * 300
 
 
 def test_testers_are_counted_on_in_canary_testing() -> None:
@@ -98,6 +100,18 @@ def test_testers_are_counted_on_in_canary_testing() -> None:
     assert run.steps[1][1] >= 20
     nobody = rehearse(canary, Traffic(200.0, scrape=5.0, testers=0.0), Effect(), "1")
     assert (nobody.outcome, nobody.users, nobody.needed_human) == (None, 0, True)
+
+
+def test_copies_show_what_is_wrong_before_anybody_meets_it() -> None:
+    copied = {"percentage": 10, "duration": "1m"}
+    canary = spec(destinations="Upstreams", shadowing=copied, testing=None)
+    good = rehearse(canary, TRAFFIC, Effect(), "1")
+    assert good.outcome is Outcome.PROMOTED
+    assert good.took >= soaks(canary).total_seconds() == 60 + 2 * 30 + 30
+    weight, first = next(step for step in good.steps if step[0])
+    assert (weight, first >= 60) == (5, True)
+    bad = rehearse(canary, TRAFFIC, Effect(errors=0.1), "1")
+    assert (bad.outcome, bad.weight, bad.users, bad.harmed) == (Outcome.ROLLED_BACK, 0, 0, 0)
 
 
 def test_approvals_are_given_at_once_and_are_no_hold() -> None:

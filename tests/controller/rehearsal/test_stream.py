@@ -53,6 +53,21 @@ def test_testers_come_on_top_and_are_no_users() -> None:
     assert found.users == found.harmed == 0
 
 
+def test_copies_come_on_top_and_nobody_gets_their_answers() -> None:
+    found = stream(Traffic(100.0, scrape=1.0), Effect(errors=0.5))
+    found.route(0.0, testing=False, copied=0.1)
+    found.advance(101.0)
+    assert found.seen("candidate").requests == pytest.approx(1000, rel=0.1)
+    assert found.seen("stable").requests == pytest.approx(10_000, rel=0.1)
+    assert found.seen("candidate").bad > 400
+    assert found.users == found.harmed == 0
+    found.route(0.0, testing=False)
+    found.advance(103.0)
+    before = found.seen("candidate").requests
+    found.advance(200.0)
+    assert found.seen("candidate").requests == before
+
+
 def test_prometheus_sees_what_was_there_at_the_last_scrape() -> None:
     found = stream(Traffic(100.0, scrape=15.0))
     seen = {found.seen("stable").requests}

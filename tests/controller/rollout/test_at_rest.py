@@ -152,7 +152,7 @@ class TestAdopting:
 
     @pytest.mark.parametrize("answer", [Acceptance.PENDING, Acceptance.REJECTED, Acceptance.WARNING])
     def test_waits_for_the_answer(self, answer: Acceptance) -> None:
-        adopted = Status(stable=V1, intended_at=T0 - MINUTE)
+        adopted = Status(stable=V1, intended_at=T0 - 9 * SECOND)
         routes = replace(IN_FORM, acceptance=answer, acceptance_reason="no such upstream")
         got = tick(adopted, workloads=(running(V1),), routes=routes)
         assert got.status.phase is Phase.PREPARING

@@ -11,6 +11,7 @@ from config.status import Held, HeldReason, Hurry, Phase, Status
 from controller.rollout.decide import refuse
 from controller.rollout.moves import Form, WriteRoutes
 from controller.rollout.observation import Acceptance
+from controller.rollout.situation import ANSWER
 from situations import (
     ADRIFT,
     HOUR,
@@ -156,10 +157,15 @@ class TestARiseThatIsNotAccepted:
         before = replace(before, approved=True, hurry=Hurry.FULL, metrics=SAFE.memory.metrics)
         got = tick(before, routes=replace(REJECTED, acceptance=answer), judgement=SAFE)
         assert (got.status.phase, got.status.weight, got.move) == (phase, weight, WriteRoutes(form))
-        assert got.status.refusal == "no such subset"
+        assert got.status.refusal == f"{answer}, no such subset"
         assert (got.status.approved, got.status.hurry, got.status.intended_at) == (False, Hurry.NO, T0)
         assert got.status.metrics == SAFE.memory.metrics
-        assert got.because.endswith("was not accepted: no such subset")
+        assert got.because.endswith(f"was not accepted: {answer}, no such subset")
+
+    @pytest.mark.parametrize("answer", [Acceptance.REJECTED, Acceptance.WARNING])
+    def test_is_taken_back_even_if_gloo_does_not_say_why(self, answer: Acceptance) -> None:
+        got = tick(shifting(50), routes=replace(REJECTED, acceptance=answer, acceptance_reason=""))
+        assert (got.status.weight, got.status.refusal) == (10, f"{answer}, without a reason")
 
     def test_without_testing_0_percent_goes_back_to_preparing(self) -> None:
         got = tick(shifting(0), spec(testing=None), routes=REJECTED)
@@ -224,3 +230,74 @@ class TestEditsOfTheSpec:
     def test_the_stable_version_is_not_looked_for_again(self) -> None:
         about = spec(workload={"selector": {"app": "echo"}, "stable": "v2"})
         assert tick(shifting(30), about, judgement=SAFE).status.stable == V1
+
+
+class TestAGlooThatSaysNothing:
+    SILENT = replace(IN_FORM, acceptance=Acceptance.PENDING)
+
+    @pytest.mark.parametrize("again", [None, T0 - ANSWER])
+    @pytest.mark.parametrize(
+        ("before", "phase", "weight"),
+        [
+            pytest.param(shifting(50), Phase.SHIFTING, 10, id="50%"),
+            pytest.param(shifting(10), Phase.SHIFTING, 0, id="10%"),
+            pytest.param(status(Phase.BAKING), Phase.SHIFTING, 50, id="Baking"),
+            pytest.param(status(Phase.FINISHING), Phase.BAKING, 100, id="Finishing"),
+        ],
+    )
+    def test_gets_one_step_back_and_is_no_refusal(
+        self, before: Status, phase: Phase, weight: int, again: dt.datetime | None
+    ) -> None:
+        before = replace(before, intended_at=T0 - ANSWER, reasserted_at=again)
+        got = tick(before, routes=self.SILENT, judgement=SAFE)
+        assert (got.status.phase, got.status.weight, got.status.refusal) == (phase, weight, "")
+        assert isinstance(got.move, WriteRoutes)
+        assert got.because.endswith("was not accepted: no answer for 1m; does Gloo run?")
+        assert got.status.intended_at == T0
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            pytest.param({"intended_at": T0 - ANSWER + SECOND}, id="written just now"),
+            pytest.param(
+                {"intended_at": T0 - HOUR, "reasserted_at": T0 - ANSWER + SECOND}, id="put back just now"
+            ),
+        ],
+    )
+    def test_has_time_to_answer(self, written: dict[str, Any]) -> None:
+        got = tick(shifting(50, **written), routes=self.SILENT, judgement=SAFE)
+        assert (got.status.weight, got.move) == (50, None)
+        assert got.status.held is not None
+        assert (got.status.held.reason, got.status.held.needs_human) == (HeldReason.NOT_ACCEPTED, False)
+        assert got.because.endswith("waiting for Gloo to accept the routes (no answer yet)")
+        assert tick(got.status, routes=self.SILENT).wake_at == T0 + SECOND
+
+    def test_is_no_hold_before_anybody_could_have_answered(self) -> None:
+        got = tick(shifting(50, intended_at=T0 - SECOND / 2), routes=self.SILENT, judgement=SAFE)
+        assert (got.status.weight, got.status.held) == (50, None)
+        assert got.because == "v2 at 50%: giving Gloo a moment to object"
+
+    @pytest.mark.parametrize(
+        "before",
+        [
+            pytest.param(shifting(0), id="0%"),
+            pytest.param(status(Phase.TESTING), id="Testing"),
+            pytest.param(status(Phase.ROLLING_BACK), id="RollingBack"),
+        ],
+    )
+    def test_has_nothing_to_take_back_and_a_human_is_asked(self, before: Status) -> None:
+        before = replace(before, intended_at=T0 - ANSWER)
+        got = tick(before, routes=self.SILENT, judgement=SAFE)
+        assert (got.status.phase, got.status.weight, got.move) == (before.phase, before.weight, None)
+        assert got.status.held is not None
+        assert (got.status.held.reason, got.status.held.needs_human) == (HeldReason.NOT_ACCEPTED, True)
+        assert "(no answer for 1m; does Gloo run?)" in got.because
+
+    def test_goes_on_by_itself_once_it_is_back(self) -> None:
+        back = tick(shifting(50, intended_at=T0 - ANSWER), routes=self.SILENT, judgement=SAFE).status
+        settled = replace(back, intended_at=T0 - HOUR, step_started_at=T0 - HOUR)
+        assert tick(settled, judgement=SAFE).status.weight == 50
+
+    def test_is_not_asked_about_routes_that_are_adrift(self) -> None:
+        got = tick(shifting(50), routes=replace(ADRIFT, acceptance=Acceptance.PENDING))
+        assert (got.status.weight, got.status.reasserted) == (50, 1)

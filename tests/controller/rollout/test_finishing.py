@@ -16,6 +16,7 @@ from situations import (
     MATCH,
     MINUTE,
     SAFE,
+    SECOND,
     T0,
     TOO_FEW,
     V1,
@@ -114,7 +115,8 @@ class TestFinishing:
         ],
     )
     def test_is_not_promoted_before(self, routes: Routes) -> None:
-        assert tick(status(Phase.FINISHING), routes=routes).status.phase is Phase.FINISHING
+        recent = status(Phase.FINISHING, intended_at=T0 - SECOND)
+        assert tick(recent, routes=routes).status.phase is Phase.FINISHING
 
     def test_goes_on_although_a_newer_version_waits(self) -> None:
         newer = running(replace(V2, version="v3", deployment="echo-v3"))

@@ -310,7 +310,7 @@ class TestRolledBack:
         ("routes", "words"),
         [
             pytest.param(
-                replace(IN_FORM, acceptance=Acceptance.PENDING), "no answer yet", id="no answer yet"
+                replace(IN_FORM, acceptance=Acceptance.PENDING), "no answer for 1m", id="no answer"
             ),
             pytest.param(
                 replace(IN_FORM, acceptance=Acceptance.REJECTED, acceptance_reason="bad ref"), "bad ref",

@@ -130,7 +130,9 @@ class TestWhatForbidsAnyRise:
             pytest.param(spec(paused=True), {}, {}, HeldReason.PAUSED, "by spec.paused", id="spec.paused"),
             pytest.param(spec(), {"paused": True}, {}, HeldReason.PAUSED, "by command", id="paused"),
             pytest.param(
-                spec(), {}, {"routes": replace(IN_FORM, acceptance=Acceptance.PENDING)},
+                spec(),
+                {"intended_at": T0 - 9 * SECOND},
+                {"routes": replace(IN_FORM, acceptance=Acceptance.PENDING)},
                 HeldReason.NOT_ACCEPTED, "waiting for Gloo to accept the routes (no answer", id="silence",
             ),
             pytest.param(

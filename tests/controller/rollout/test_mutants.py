@@ -10,6 +10,9 @@ from machine import Rollouts
 from mutants import Mutant, planted
 
 
+pytestmark = pytest.mark.no_cover  # what is proved here is proved by much repetition
+
+
 MUTANTS = {
     "evidence is not asked for": Mutant("going_on", "        case None:\n", "        case _ if True:\n"),
     "blind passes": Mutant("going_on", "        case None:\n", "        case None | HeldReason.BLIND:\n"),
@@ -46,6 +49,47 @@ MUTANTS = {
     ),
     "an old survey will do": Mutant(
         "going_back", "        surveyed_at=None,", "        surveyed_at=at.status.surveyed_at,"
+    ),
+    "a silent Gloo is waited for without end": Mutant(
+        "going_on", "silent = at.unanswered and at.status.weight > 0", "silent = False"
+    ),
+    "Gloo has no time to answer": Mutant(
+        "situation", "return self._written_at + ANSWER if", "return self._written_at + GRACE if"
+    ),
+    "silence is a refusal": Mutant(
+        "going_on", "        refusal=words,", "        refusal=words or silence(),"
+    ),
+    "shadowing is skipped": Mutant("going_on", "    if at.spec.shadowing:\n", "    if False:\n"),
+    "shadowing does not soak": Mutant(
+        "going_on",
+        "        waiting = _soaking(at) or _unproven(at)\n    if",
+        "        waiting = _unproven(at)\n    if",
+    ),
+    "copies are not judged": Mutant(
+        "going_on",
+        "        waiting = _soaking(at) or _unproven(at)\n    if",
+        "        waiting = _soaking(at)\n    if",
+    ),
+    "too few copies pass": Mutant(
+        "going_on",
+        "        waiting = _soaking(at) or _unproven(at)\n    if",
+        "        waiting = _soaking(at) or _doubtful(at)\n    if",
+    ),
+    "nothing is copied": Mutant(
+        "form", "case Phase.SHADOWING if spec.shadowing:", "case Phase.SHADOWING if False:"
+    ),
+    "copies go on": Mutant("form", "retired=status.testing, unshadowed=shadowed)", "retired=status.testing)"),
+    "copies go on while others are sent there": Mutant(
+        "form", "None, matches, retired, unshadowed=shadowed)", "None, matches, retired)"
+    ),
+    "what is copied to is forgotten": Mutant(
+        "decide", "    copied = _copied_to(at.spec, move)\n", "    copied: tuple[()] = ()\n"
+    ),
+    "copies count as requests": Mutant(
+        "decide", "seen_by_people = status.phase is not Phase.SHADOWING", "seen_by_people = True"
+    ),
+    "a shadowing of somebody else is passed over": Mutant(
+        "situation", "return self.seen.routes.own_shadowing if self.spec.shadowing and ahead else", "return"
     ),
     "blind is long at once": Mutant(
         "situation",

@@ -1,8 +1,12 @@
 """Any weather: the promises hold in every decision, and everything comes to rest."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from machine import Rollouts
+
+
+pytestmark = pytest.mark.no_cover  # what is proved here is proved by much repetition
 
 
 TestRollouts = Rollouts.TestCase

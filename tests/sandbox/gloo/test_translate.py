@@ -226,10 +226,15 @@ def test_a_domain_of_two_virtual_services_is_refused_to_both() -> None:
             "Accepted",
             id="a Service's only port is taken whatever its number",
         ),
+        pytest.param({"static": {"hosts": [{"addr": "127.0.0.1", "port": 80}]}}, "Accepted", id="static"),
+        pytest.param({"static": {}}, "Accepted", id="static without hosts"),
+        pytest.param({"static": {"hosts": [{"addr": "localhost", "port": 80}]}}, "Rejected", id="a name"),
+        pytest.param({"static": {"hosts": [{"port": 80}]}}, "Rejected", id="no address"),
+        pytest.param({"static": {"hosts": [{"addr": "127.0.0.1"}]}}, "Rejected", id="no port"),
+        pytest.param({"consul": {"serviceName": "echo"}}, "Rejected", id="another kind"),
         pytest.param(
             {"kube": {"serviceName": "no", "serviceNamespace": "echo"}}, "Rejected", id="no service"
         ),
-        pytest.param({"static": {"hosts": []}}, "Rejected", id="not of Kubernetes"),
     ],
 )
 def test_upstreams_have_a_verdict_too(spec: Document, state: str) -> None:
@@ -249,15 +254,69 @@ def delegate(**action: Any) -> Document:
 
 def test_a_reference_delegates_to_a_route_table_below_its_prefix() -> None:
     inner = {"matchers": [{"prefix": "/api/v2"}], "routeAction": {"single": to("v2")}}
-    tables = {(NS, "t"): table(inner, single("v1") | {"matchers": []})}
+    tables = {(NS, "t"): table(inner, single("v1") | {"matchers": [], "inheritablePathMatchers": True})}
     routes = routes_of(delegate(ref={"name": "t", "namespace": NS}), single(), route_tables=tables)
     assert [r["match"]["prefix"] for r in routes] == ["/api/v2", "/api", "/"]
 
 
-def test_a_path_outside_of_the_parents_prefix_is_rejected_and_the_table_too() -> None:
-    tables = {(NS, "t"): table(single("v1"))}
+@pytest.mark.parametrize("matchers", [[], [{"prefix": "/"}]], ids=["no path is all paths", "all paths"])
+def test_a_path_outside_of_the_parents_prefix_is_left_out_with_a_warning(matchers: list[Document]) -> None:
+    inner = {"matchers": [{"prefix": "/api/v2"}], "routeAction": {"single": to("v2")}}
+    tables = {(NS, "t"): table({**single("v1"), "matchers": matchers}, inner)}
     translation = translate(world(delegate(ref={"name": "t", "namespace": NS}), route_tables=tables), {})
-    assert "does not start with the prefix /api" in verdict_of(translation).reason
+    assert verdict_of(translation).state == "Warning"
+    assert "path / of the route table does not start with prefix /api" in verdict_of(translation).reason
+    assert [route["match"]["prefix"] for route in host_of(translation)["routes"]] == ["/api/v2"]
+
+
+PARENTS: list[Document] = [
+    {"headers": [{"name": "stage", "value": "canary"}]},
+    {"queryParameters": [{"name": "stage"}]},
+    {"methods": ["GET"]},
+]
+
+
+@pytest.mark.parametrize("conditions", PARENTS, ids=[next(iter(each)) for each in PARENTS])
+def test_a_route_without_the_conditions_of_its_parent_is_left_out_with_a_warning(
+    conditions: Document,
+) -> None:
+    parent = delegate(ref={"name": "t", "namespace": NS}) | {"matchers": [{"prefix": "/api", **conditions}]}
+    lacking = {"matchers": [{"prefix": "/api/a"}], "routeAction": {"single": to("v2")}}
+    having = {"matchers": [{"prefix": "/api/b", **conditions}], "routeAction": {"single": to("v2")}}
+    translation = translate(world(parent, route_tables={(NS, "t"): table(lacking, having)}), {})
+    assert verdict_of(translation).state == "Warning"
+    assert [route["match"]["prefix"] for route in host_of(translation)["routes"]] == ["/api/b"]
+
+
+def test_inherited_methods_are_added_to_the_routes_own() -> None:
+    parent = {
+        **delegate(ref={"name": "t", "namespace": NS}),
+        "matchers": [{"prefix": "/api", "methods": ["GET", "PUT"]}],
+        "inheritableMatchers": True,
+    }
+    inner = {"matchers": [{"prefix": "/api", "methods": ["POST"]}], "routeAction": {"single": to("v2")}}
+    [route] = routes_of(parent, route_tables={(NS, "t"): table(inner)})
+    assert route["match"]["headers"][0]["string_match"]["safe_regex"]["regex"] == "GET|PUT|POST"
+
+
+def test_a_path_is_inherited_where_a_route_above_says_so() -> None:
+    outer = {**delegate(ref={"name": "t", "namespace": NS}), "inheritablePathMatchers": True}
+    middle = {"delegateAction": {"ref": {"name": "u", "namespace": NS}}}
+    inner = {"matchers": [{"exact": "/x", "methods": ["GET"]}], "routeAction": {"single": to("v2")}}
+    [route] = routes_of(outer, route_tables={(NS, "t"): table(middle), (NS, "u"): table(inner)})
+    assert route["match"]["prefix"] == "/api"
+
+
+def test_a_static_upstream_has_the_addresses_that_it_names() -> None:
+    hosts = [{"addr": "127.0.0.1", "port": 80}, {"addr": "nowhere", "port": 80}, {"addr": "::1", "port": 81}]
+    upstream = {"metadata": {}, "spec": {"static": {"hosts": hosts}}}
+    found = translate(world(single(), upstreams={(NS, "echo"): upstream}), {}).endpoints["echo_gloo-system"]
+    (group,) = found["endpoints"]
+    addresses = [each["endpoint"]["address"]["socket_address"] for each in group["lb_endpoints"]]
+    assert addresses == [
+        {"address": "127.0.0.1", "port_value": 80},
+        {"address": "::1", "port_value": 81},
+    ]
 
 
 def test_a_tables_dangling_upstream_is_the_tables_fault_too() -> None:
@@ -267,16 +326,15 @@ def test_a_tables_dangling_upstream_is_the_tables_fault_too() -> None:
     assert verdict_of(translation, ROUTE_TABLES).state == "Rejected"
 
 
-def test_conditions_are_inherited_only_when_asked_for() -> None:
+def test_conditions_are_inherited_when_asked_for() -> None:
     header = {"name": "stage", "value": "canary"}
     parent = {
         **delegate(ref={"name": "t", "namespace": NS}),
         "matchers": [{"prefix": "/api", "headers": [header]}],
+        "inheritableMatchers": True,
     }
     tables = {(NS, "t"): table({"matchers": [{"prefix": "/api/a"}], "routeAction": {"single": to("v2")}})}
-    [plain] = routes_of(parent, route_tables=tables)
-    [inherited] = routes_of({**parent, "inheritableMatchers": True}, route_tables=tables)
-    assert "headers" not in plain["match"]
+    [inherited] = routes_of(parent, route_tables=tables)
     assert inherited["match"]["headers"] == [{"name": "stage", "string_match": {"exact": "canary"}}]
 
 
