@@ -10,7 +10,7 @@ import structlog
 import typer
 
 from config.settings import SettingsError
-from controller.cli import backtest, explain, files, get, orders, plan, service, status
+from controller.cli import backtest, doctor, explain, files, get, orders, plan, service, status
 from controller.cli.reading import ExitCode
 from controller.cli.session import CommandError, with_session
 from controller.errors import EdgeError
@@ -30,6 +30,7 @@ _WITH_CLUSTER: Sequence[Callable[..., int]] = (
     orders.pause,
     orders.resume,
     orders.retry,
+    doctor.doctor,
 )
 _WITHOUT_CLUSTER: Sequence[Callable[..., int]] = (
     files.validate,

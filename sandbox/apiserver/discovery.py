@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 REVIEWS = {
     ("authentication.k8s.io", "v1", "selfsubjectreviews"): "SelfSubjectReview",
     ("authorization.k8s.io", "v1", "selfsubjectaccessreviews"): "SelfSubjectAccessReview",
+    ("authorization.k8s.io", "v1", "subjectaccessreviews"): "SubjectAccessReview",
 }
 
 

@@ -24,6 +24,7 @@ chance     how likely it is each time, 1 if left out; ``seed`` makes it repeatab
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError
@@ -94,6 +95,11 @@ class Fault(BaseModel):
             self.times -= 1
         return True
 
+    def forbids(self, call: Call) -> bool:
+        """Tell whether this is a standing refusal of such calls, as RBAC would have it; whoever asks."""
+        standing = self.fault == "answer" and self.code == 403 and self.times is None
+        return standing and self._meant(replace(call, user_agent=self.user_agent))
+
     def error(self) -> ApiError:
         """Return the refusal of an ``answer`` fault."""
         reason = _REASONS.get(self.code, "Unknown")
@@ -146,6 +152,10 @@ class Faults:
     def left(self) -> list[dict[str, object]]:
         """Return the faults that are still to happen, as they would be asked for."""
         return [each.model_dump(by_alias=True, exclude_defaults=True) for each in self._faults]
+
+    def forbid(self, call: Call) -> bool:
+        """Tell whether a call would be answered with 403, as long as nobody removes that fault."""
+        return any(fault.forbids(call) for fault in self._faults)
 
     def strike(self, call: Call, kinds: tuple[Kind, ...] = ALL) -> list[Fault]:
         """Return what happens to a call: any number of delays, and at most one other fault after them."""

@@ -51,7 +51,8 @@ async def start(settings: Settings, clock: Clock) -> AsyncIterator[web.Applicati
         audit = stack.enter_context(contextlib.closing(Audit(settings.audit, clock)))
         api = Api(store, register, clock, audit.record)
         create_namespaces(api)
-        server, counts, faults = Server(api), Counts(), Faults()
+        counts, faults = Counts(), Faults()
+        server = Server(api, faults.forbid)
         collecting = asyncio.create_task(Collector(api).run())
         app = web.Application(
             middlewares=[counting(counts), answering_errors, faulting(faults)],

@@ -27,6 +27,8 @@ from sandbox.apiserver.watching import Watch
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sandbox.apiserver.admission import Options
     from sandbox.apiserver.api import Deletion
     from sandbox.apiserver.documents import Json, Object
@@ -50,10 +52,14 @@ _VERSION = {
 
 
 class Server:
-    """Answers Kubernetes requests from one Api; ``watches`` are open now, each with what it was asked for."""
+    """Answers Kubernetes requests from one Api; ``watches`` are open now, each with what it was asked for.
 
-    def __init__(self, api: Api) -> None:
+    ``refuses`` tells what a request would be refused for by RBAC, if somebody asks whether it would.
+    """
+
+    def __init__(self, api: Api, refuses: Callable[[Call], bool]) -> None:
         self.api = api
+        self._refuses = refuses
         self.watches: dict[Watch, Call] = {}
         self._documents: dict[tuple[int, str, str], Object] = {}
         self._revision = timestamp(api.clock())
@@ -120,7 +126,7 @@ class Server:
         if place is None:
             raise errors.no_such_path()
         raw = await request.read()
-        if review := reviews.answer(place, request.method, raw, request.content_type):
+        if review := reviews.answer(place, request.method, raw, request.content_type, self._refuses):
             return answers.send(review, status=201)
         resource = self.api.register.find(place.group, place.version, place.plural)
         if resource is None or (place.namespace and not resource.namespaced):

@@ -17,7 +17,7 @@ from controller.cli.program import run
 
 COMMANDS = {
     "get", "status", "promote", "approve", "abort", "pause", "resume", "retry", "history", "explain",
-    "validate", "crd", "run", "version", "sandbox",
+    "validate", "crd", "doctor", "run", "version", "sandbox",
 }  # fmt: skip
 
 

@@ -213,3 +213,33 @@ def test_only_one_fault_is_spent_on_a_call() -> None:
     faults = Faults()
     faults.add([Fault(fault="answer", code=500), Fault(fault="answer", code=409)])
     assert [[each.code for each in faults.strike(_CALL)] for _ in range(3)] == [[500], [409], []]
+
+
+@pytest.mark.parametrize(
+    ("group", "kind"),
+    [
+        ("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+        ("subjectaccessreviews", "SubjectAccessReview"),
+    ],
+)
+def test_whoever_asks_for_rights_is_told_what_a_standing_refusal_forbids(
+    faulty: ApiServer, group: str, kind: str
+) -> None:
+    refusal = {"fault": "answer", "code": 403, "verb": "update", "resource": "canaries.crossfade.dev/status"}
+    faulty.request("PUT", "/sandbox/faults", [{**refusal, "times": None, "userAgent": "crossfade/"}])
+
+    def allowed(verb: str, subresource: str = "status") -> bool:
+        what = {"group": "crossfade.dev", "resource": "canaries", "subresource": subresource, "verb": verb}
+        code, found = faulty.request(
+            "POST", f"/apis/authorization.k8s.io/v1/{group}", {"spec": {"resourceAttributes": what}}
+        )
+        assert (code, found["kind"]) == (201, kind)
+        return bool(found["status"]["allowed"])
+
+    assert not allowed("update")
+    assert allowed("patch")
+    assert allowed("update", "")
+    faulty.request("PUT", "/sandbox/faults", [{**refusal, "times": 3}])
+    assert allowed("update")
+    faulty.request("DELETE", "/sandbox/faults")
+    assert allowed("update")
