@@ -1,17 +1,18 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test check format bench manifests clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 
 help:  ## Say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.sandbox  ## Release a good version and a bad one on a local cluster (KEEP=1 leaves it running)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/crossfade sandbox demo $(if $(KEEP),--keep)
 
 test: check  ## Everything: style, types, layers, unit, property and end-to-end tests
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --cov --cov-report=
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile -m "not no_cover" --cov --cov-report=
+	$(BIN)/python -m pytest --numprocesses 2 -m no_cover
 	$(BIN)/coverage report --include='controller/rollout/*,controller/gloo/routes.py,analysis/*' --omit='analysis/connection.py,analysis/prometheus.py' --fail-under=100
 
 check: $(VENV)/.dev  ## Style, types and layers only
@@ -26,6 +27,9 @@ format: $(VENV)/.dev  ## Put the code into shape
 
 bench: $(VENV)/.dev  ## Count API calls and Prometheus requests; measure detection against its floor
 	$(BIN)/python -m bench
+
+manifests: $(VENV)/.dev  ## Write install/ and the table of values in the chart's README from the chart
+	$(BIN)/python scripts/manifests.py
 
 clean:  ## Remove the virtual environment and what the tools leave behind
 	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

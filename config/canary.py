@@ -29,6 +29,7 @@ from config.placeholders import WITH_UPSTREAMS, placeholders_in
 from config.problems import FieldError
 from config.quantities import Duration, Weight
 from config.routes import RouteRef
+from config.schedule import Schedule
 from config.shadowing import NO_ADDRESS, NO_OPTIONS, Shadowing
 from config.versions import NOT_BOTH, UpstreamRef, Versions, Workload, filled
 
@@ -268,6 +269,7 @@ class CanarySpec(Model):
     rollback: Rollback = Rollback()
     progress_deadline: Duration = dt.timedelta(minutes=10)
     """A candidate that is not ready within this time is rolled back."""
+    schedule: Schedule | None = None
     paused: StrictBool = False
     """Hold where it is. Going back is still possible, by itself or by command."""
 

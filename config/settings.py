@@ -1,24 +1,40 @@
-"""This process: settings from the environment, read once, then handed on as values."""
+"""This process: settings from options, the environment and a file, then handed on as values."""
 
 import datetime as dt
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
 from config.access import Access
-from config.problems import FieldError, faults
+from config.problems import FieldError, faults, found
 from config.quantities import Duration
+from config.settings_file import NO_FILE, SettingsFile, SettingsFileError, read_settings_file
 
 
 PREFIX = "CROSSFADE_"
+FILE_VARIABLE = f"{PREFIX}CONFIG"
+"""Names the settings file."""
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+_ADDRESS = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _OURS = {"host", "content-length", "content-type", "transfer-encoding", "connection"}
 """Headers that belong to the request itself."""
 
@@ -38,34 +54,42 @@ def _web_address(url: str) -> str:
     return url.rstrip("/")
 
 
+def _address(text: str) -> str:
+    if not _ADDRESS.fullmatch(text):
+        raise ValueError(f"found {text!r}; a namespace and a name look like crossfade/crossfade-stop")
+    return text
+
+
 def _headers(given: object) -> object:
     """Read `{"name": "value"}`, or a `name: value` per line; the values may be secrets and are not shown."""
-    if not isinstance(given, str):
-        return given
-    if given.lstrip().startswith("{"):
+    if isinstance(given, Mapping):
+        named = dict(given)
+    elif not isinstance(given, str):
+        raise ValueError("a mapping is needed; headers look like {X-Scope-OrgID: shop}")  # noqa: TRY004
+    elif given.lstrip().startswith("{"):
         try:
-            found = json.loads(given)
+            named = json.loads(given)
         except ValueError as error:
             raise ValueError('found broken JSON; headers look like {"X-Scope-OrgID": "shop"}') from error
     else:
         lines = [line.partition(":") for line in given.splitlines() if line.strip()]
         if not all(colon for _, colon, _ in lines):
             raise ValueError("found a line without a colon; headers look like X-Scope-OrgID: shop")
-        found = {name.strip(): value.strip() for name, _, value in lines}
-        if len(found) < len(lines):
+        named = {name.strip(): value.strip() for name, _, value in lines}
+        if len(named) < len(lines):
             raise ValueError("found a header twice")
-    for name, value in found.items():
+    for name, value in named.items():
         if not _HEADER.fullmatch(name):
             raise ValueError(f"found the name {name!r}; a header looks like X-Scope-OrgID")
         if not isinstance(value, str) or not _VALUE.fullmatch(value):
             raise ValueError(f"{name}: text of printable ASCII is needed")
         if name.lower() in _OURS:
             raise ValueError(f"{name}: cannot be set")
-    return found
+    return named
 
 
 class Settings(BaseSettings):
-    """How `crossfade run` runs; each field is the variable CROSSFADE_<FIELD>."""
+    """How `crossfade run` runs; each field is the variable CROSSFADE_<FIELD>, and camelCase in the file."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, use_attribute_docstrings=True
@@ -108,6 +132,28 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     workers: int = Field(default=8, ge=1, le=64)
     """How many Canaries are looked at in the same moment."""
+    stop_configmap: Annotated[str, AfterValidator(_address)] | None = None
+    """`namespace/name` of the ConfigMap that stops all releases while it exists; None: nothing does."""
+    leader_election: bool = False
+    """Take turns with other processes by a Lease: only the one that holds it changes anything."""
+    lease_name: str = Field(default="crossfade", pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")
+    """All that take turns with each other name the same."""
+    lease_namespace: str | None = None
+    """None: the one of the kubeconfig's context; `default` in a pod."""
+    lease_duration: Duration = dt.timedelta(seconds=15)
+    """How long a leader may be silent before another process takes over; whole seconds."""
+    lease_renew_within: Duration = dt.timedelta(seconds=10)
+    """How long a leader that cannot renew its lease goes on; at most 4/5 of the duration."""
+    lease_retry: Duration = dt.timedelta(seconds=2)
+    """Between two looks at the lease, and between two renewals; at most half of the time to renew."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_number_is_no_switch(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse `workers: yes`, which would be 1."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is int:
+            raise ValueError(f"{found(value)}; a whole number is needed")
+        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -138,6 +184,7 @@ class Settings(BaseSettings):
         for one, other in _EITHER:
             if getattr(self, one) and getattr(self, other):
                 raise FieldError(f"found beside {_variable(one)}; set one of them", other)
+        self._check_lease()
         for one, others in _NEEDS:
             if getattr(self, one) and not any(getattr(self, other) for other in others):
                 raise FieldError(f"needs {' or '.join(map(_variable, others))} too", one)
@@ -152,6 +199,20 @@ class Settings(BaseSettings):
                 if getattr(self, name):
                     raise FieldError(f"needs an address with https:// in {_variable('prometheus_url')}", name)
         return self
+
+    def _check_lease(self) -> None:
+        duration, renew, retry = self.lease_duration, self.lease_renew_within, self.lease_retry
+        if duration.microseconds or duration < dt.timedelta(seconds=1):
+            raise FieldError(
+                f"found {duration.total_seconds():g}s; whole seconds are needed", "lease_duration"
+            )
+        for name, value, longest, of in (
+            ("lease_renew_within", renew, duration * 4 / 5, f"4/5 of {_variable('lease_duration')}"),
+            ("lease_retry", retry, renew / 2, f"half of {_variable('lease_renew_within')}"),
+        ):
+            if not dt.timedelta(0) < value <= longest:
+                most, found_ = longest.total_seconds(), value.total_seconds()
+                raise FieldError(f"found {found_:g}s; more than 0s, at most {most:g}s is needed ({of})", name)
 
     @property
     def prometheus_access(self) -> Access:
@@ -197,22 +258,80 @@ def _revealed(secret: SecretStr | None) -> str | None:
 
 
 class SettingsError(ValueError):
-    """A setting that cannot be used; the message names its variable, what was found and what is right."""
+    """Settings that cannot be used; the message says which, what was found and what is right."""
 
 
-def load_settings(**given: Any) -> Settings:  # noqa: ANN401  # each field has its own type
-    """Read the environment; what is given and not None wins over it.
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, and where each of them was said."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    """By name: `option`, the variable, or the line of the file; what is a default has none."""
+
+
+def load_settings(config: str | None = None, **given: Any) -> Settings:  # noqa: ANN401  # each has its own type
+    """Read the settings; what is given and not None wins over the environment, and that over the file.
+
+    Args:
+        config: The settings file; None: the one that CROSSFADE_CONFIG names, if it does.
+        given: Settings by name.
 
     Raises:
-        SettingsError: naming every variable that is wrong.
+        SettingsError: naming every variable and every line that is wrong.
 
     """
-    given = {name: value for name, value in given.items() if value is not None}
+    return load_with_origins(config, **given).settings
+
+
+def load_with_origins(config: str | None = None, **given: Any) -> Loaded:  # noqa: ANN401  # as above
+    """Do what `load_settings` does, and tell where the settings come from."""
+    path = config or os.environ.get(FILE_VARIABLE)
     try:
-        return Settings(**given)
+        file = read_settings_file(path, Settings.model_fields) if path else NO_FILE
+    except SettingsFileError as error:
+        raise SettingsError(str(error)) from None
+    said = {name: value for name, value in given.items() if value is not None}
+    environment = EnvSettingsSource(Settings)()
+    try:
+        settings = Settings(**{**file.values, **environment, **said})
     except ValidationError as error:
-        read = dict.fromkeys(Settings.model_fields) | {
-            str(detail["loc"][0]): detail["input"] for detail in error.errors() if detail["loc"]
-        }
-        wrong = [f"{_variable(str(fault.at[0]))}: {fault.message}" for fault in faults(error, Settings, read)]
-        raise SettingsError("; ".join(wrong)) from None
+        raise SettingsError(_wrong(error, file, {*environment, *said})) from None
+    origins = (
+        {name: file.place(name) for name in file.values}
+        | {name: _variable(name) for name in environment}
+        | dict.fromkeys(said, "option")
+    )
+    return Loaded(settings, origins)
+
+
+def differing(one: Settings, other: Settings) -> tuple[str, ...]:
+    """Give the names of the settings that are not the same, as the file has them: `logLevel`."""
+    return tuple(
+        to_camel(name) for name in Settings.model_fields if getattr(one, name) != getattr(other, name)
+    )
+
+
+def _wrong(error: ValidationError, file: SettingsFile, elsewhere: Collection[str]) -> str:
+    """Name each fault by the variable, or by the line of the file that it comes from."""
+    in_file = file.values.keys() - set(elsewhere)
+    read: dict[str, object] = dict.fromkeys(Settings.model_fields) | {
+        str(detail["loc"][0]): detail["input"] for detail in error.errors() if detail["loc"]
+    }
+    read |= {name: _HIDDEN for name in _SECRETS if read[name] is not None}
+    told = []
+    for fault in faults(error, Settings, read):
+        name, message = str(fault.at[0]), fault.message
+        for other in Settings.model_fields.keys() - set(elsewhere) if name in in_file else in_file:
+            message = re.sub(rf"\b{_variable(other)}\b", to_camel(other), message)
+        told.append(file.told(name, message) if name in in_file else f"{_variable(name)}: {message}")
+    return "; ".join(told)
+
+
+class _Hidden:
+    def __repr__(self) -> str:
+        return "a secret"
+
+
+_HIDDEN = _Hidden()
+_SECRETS = ("prometheus_bearer_token", "prometheus_password")

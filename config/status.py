@@ -52,6 +52,8 @@ class HeldReason(enum.StrEnum):
     DRIFT = "Drift"
     NOT_ACCEPTED = "NotAccepted"
     NOT_READY = "NotReady"
+    OUTSIDE_SCHEDULE = "OutsideSchedule"
+    STOPPED = "Stopped"
     STALLED = "Stalled"
 
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 
@@ -17,18 +18,22 @@ from analysis.queries import Query
 from analysis.samples import Answer, Failure, History
 from config.settings import Settings
 from controller.clock import SystemClock
-from controller.errors import EdgeError
+from controller.errors import Deposed, EdgeError
 from controller.gloo.client import GlooRoutes
 from controller.gloo.clones import bases
 from controller.gloo.named import VersionsInUse
 from controller.gloo.objects import RouteHolders
 from controller.kube.archive import KubeArchive
 from controller.kube.canaries import KubeCanaries, wanted_by
-from controller.kube.client import Cluster
+from controller.kube.client import Cluster, Limits
+from controller.kube.credentials import login
 from controller.kube.events import KubeEvents
+from controller.kube.lease import Alone, Clocks, Elector, Leadership, LeaseName, Terms, steady
+from controller.kube.line import KubeLine
 from controller.kube.references import concerned, links
 from controller.kube.resources import (
     CANARIES,
+    CONFIG_MAPS,
     DEPLOYMENTS,
     METRIC_TEMPLATES,
     ROUTE_TABLES,
@@ -42,12 +47,15 @@ from controller.kube.templates import KubeTemplates
 from controller.kube.watch import Listener, Watched
 from controller.kube.workloads import KubeWorkloads
 from controller.measuring import Measuring
-from controller.ports import Clock, Evidence, Key
+from controller.ports import Clock, Evidence, Free, Key, Line
 from controller.reconcile import Reconciler
-from controller.schedule import Schedule
+from controller.schedule import Outcome, Schedule
+from controller.telemetry.asking import Counted
 from controller.telemetry.http import Probes, Server
+from controller.telemetry.line import LineCollector
 from controller.telemetry.logging import configure
 from controller.telemetry.metrics import Metrics
+from controller.telemetry.progress import Progress
 
 
 PATIENCE = 10.0
@@ -68,13 +76,15 @@ def run(settings: Settings) -> int:
     with _signalled(stop):
         metrics = Metrics()
         try:
+            leadership = _leadership(settings, metrics)
             cluster = Cluster.connect(
                 settings.kubeconfig,
                 settings.context,
-                user_agent=f"crossfade/{importlib.metadata.version('crossfade')}",
+                user_agent=_user_agent(),
                 on_request=metrics.kubernetes_request,
+                permit=leadership.permit,
             )
-            service = Service(settings, cluster, metrics)
+            service = Service(settings, cluster, metrics, leadership)
         except (EdgeError, OSError) as error:
             _log.error("service.impossible", error=str(error))
             return 1
@@ -94,9 +104,13 @@ class Service:
 
     """
 
-    def __init__(self, settings: Settings, cluster: Cluster, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, cluster: Cluster, metrics: Metrics, leadership: Leadership
+    ) -> None:
         clock = SystemClock()
         self._cluster = cluster
+        self._metrics = metrics
+        self._leadership = leadership
         self._watch_canaries = Watched(cluster, CANARIES, settings.namespace, index=wanted_by)
         deployments = Watched(cluster, DEPLOYMENTS, settings.namespace)
         holders = (
@@ -106,9 +120,11 @@ class Service:
         )
         upstreams = Watched(cluster, UPSTREAMS, index=bases)
         templates = Watched(cluster, METRIC_TEMPLATES, settings.namespace)
-        self._watches = (deployments, *holders, upstreams, templates)
+        line, stops = _line(cluster, settings)
+        self._watches = (deployments, *holders, upstreams, templates, *stops)
         self._archive = KubeArchive(cluster)
-        self._canaries = KubeCanaries(cluster, self._watch_canaries)
+        progress = Progress(metrics, lambda key: self._watch_canaries.get(*key))
+        self._canaries = KubeCanaries(cluster, self._watch_canaries, progress.recorded)
         self._reconciler = Reconciler(
             canaries=self._canaries,
             workloads=VersionsInUse(KubeWorkloads(cluster, deployments), upstreams),
@@ -118,16 +134,18 @@ class Service:
             archive=self._archive,
             events=KubeEvents(cluster, clock, instance=socket.gethostname()),
             clock=clock,
+            line=line,
         )
-        self._schedule = Schedule(
-            self._reconciler.tick, clock, workers=settings.workers, observe=metrics.tick
-        )
+        self._schedule = Schedule(self._tick, clock, workers=settings.workers, observe=self._ticked)
         self._watch_canaries.subscribe(self._canary_changed)
         for watched in self._watches:
-            watched.subscribe(self._wake_concerned(watched.resource))
+            watched.subscribe(
+                self._line_changed if watched in stops else self._wake_concerned(watched.resource)
+            )
             watched.on_recovery(self._wake_all)
         metrics.follow(self._canaries)
-        probes = Probes(lambda: self._schedule.alive, self._unready, metrics.text)
+        metrics.registry.register(LineCollector(line))
+        probes = Probes(lambda: self._schedule.alive, self._unready, self._measured)
         self._server = Server(probes, settings.listen_host, settings.listen_port)
 
     def start(self, stop: threading.Event) -> None:
@@ -141,16 +159,38 @@ class Service:
             if stop.wait(0.02) or time.monotonic() > deadline:
                 break
         self._watch_canaries.start()
+        self._leadership.start(self._wake_all)
         _log.info("service.started", server=self._cluster.server)
 
     def stop(self) -> None:
         """Finish the ticks in hand, then let go of everything."""
-        if not self._schedule.stop():
+        finished = self._schedule.stop()
+        if not finished:
             _log.warning("service.impatient", detail="a tick is still running")
+        self._leadership.stop(release=finished)
         for watched in (self._watch_canaries, *self._watches):
             watched.stop()
         self._server.stop()
         self._cluster.close()
+
+    def _tick(self, key: Key) -> dt.datetime | None:
+        """Look at a Canary if it is on this process to do so; who is elected looks at all of them."""
+        with self._leadership.acting() as leads:
+            if not leads:
+                return None
+            try:
+                return self._reconciler.tick(key)
+            except Deposed as error:
+                _log.warning("tick.ended", canary=str(key), error=str(error))
+                return None
+
+    def _ticked(self, outcome: Outcome, seconds: float, late: float) -> None:
+        if self._leadership.leading:
+            self._metrics.tick(outcome, seconds, late)
+
+    def _measured(self) -> bytes:
+        self._metrics.lead(leading=self._leadership.leading)
+        return self._metrics.text()
 
     def _unready(self) -> tuple[str, ...]:
         return tuple(
@@ -169,6 +209,10 @@ class Service:
         self._archive.forget(key)
         self._wake_all()  # what it claimed may be theirs now
 
+    def _line_changed(self, namespace: str, name: str, document: Document | None) -> None:
+        _log.warning("line.free" if document is None else "line.stopped", configmap=f"{namespace}/{name}")
+        self._wake_all()
+
     def _wake_all(self) -> None:
         for canary in self._canaries.all():
             self._schedule.wake(canary.key)
@@ -185,6 +229,40 @@ class Service:
                 self._schedule.wake(key)
 
         return changed
+
+
+def _user_agent() -> str:
+    return f"crossfade/{importlib.metadata.version('crossfade')}"
+
+
+def _leadership(settings: Settings, metrics: Metrics) -> Leadership:
+    """Join the election, if there is one: over a connection of its own, which waits for nobody else."""
+    if not settings.leader_election:
+        return Alone()
+    terms = Terms(
+        settings.lease_duration.total_seconds(),
+        settings.lease_renew_within.total_seconds(),
+        settings.lease_retry.total_seconds(),
+    )
+    patience = terms.renew_within / 4
+    leases = Cluster(
+        login(settings.kubeconfig, settings.context),
+        user_agent=_user_agent(),
+        on_request=metrics.kubernetes_request,
+        limits=Limits(connect=patience, read=patience, attempts=1),
+    )
+    lease = LeaseName(settings.lease_namespace or leases.namespace, settings.lease_name)
+    identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+    return Elector(leases, lease, identity, terms, Clocks(steady, SystemClock().now))
+
+
+def _line(cluster: Cluster, settings: Settings) -> tuple[Line, tuple[Watched, ...]]:
+    """Give what stops all releases, and what has to be watched to know of it."""
+    if settings.stop_configmap is None:
+        return Free(), ()
+    namespace, _, name = settings.stop_configmap.partition("/")
+    watched = Watched(cluster, CONFIG_MAPS, namespace).only(name)
+    return KubeLine(watched, namespace, name), (watched,)
 
 
 class _NoPrometheus:
@@ -224,13 +302,14 @@ def _evidence(settings: Settings, metrics: Metrics, clock: Clock) -> Evidence:
         _log.warning(
             "prometheus.unverified", detail="CROSSFADE_PROMETHEUS_INSECURE_SKIP_VERIFY: anybody may answer"
         )
-    return Prometheus(
+    prometheus = Prometheus(
         settings.prometheus_url,
         settings.prometheus_timeout,
         clock.now,
         metrics.prometheus_request,
         settings.prometheus_access,
     )
+    return Counted(prometheus, metrics.asked)
 
 
 @contextlib.contextmanager

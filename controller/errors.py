@@ -31,3 +31,7 @@ class Forbidden(EdgeError):  # noqa: N818  # as above
 
 class Unavailable(EdgeError):  # noqa: N818  # as above
     """Nobody answered in time, or the answer was: not now."""
+
+
+class Deposed(Exception):  # noqa: N818  # as above
+    """This process may no longer change anything: another one may be leading. Ends a tick where it stands."""

@@ -155,6 +155,25 @@ class Templates(Protocol):
         ...
 
 
+class Line(Protocol):
+    """What stops all releases of the cluster at once."""
+
+    def stopped(self) -> str:
+        """Say by what they are stopped and why, as `by ConfigMap ops/stop: disk full`; empty: they are not.
+
+        No request is made, and no error raised: what cannot be seen counts as stopped.
+        """
+        ...
+
+
+class Free:
+    """Implements `Line` where nothing was named that could stop it."""
+
+    def stopped(self) -> str:
+        """Say that they are not."""
+        return ""
+
+
 class Events(Protocol):
     """Kubernetes events; losing one is never an error."""
 

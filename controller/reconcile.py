@@ -28,7 +28,9 @@ from controller.ports import (
     CanaryObject,
     Clock,
     Events,
+    Free,
     Key,
+    Line,
     RouteObjects,
     Templates,
     Workloads,
@@ -71,6 +73,7 @@ class Reconciler:
     archive: Archive
     events: Events
     clock: Clock
+    line: Line = field(default_factory=Free)
     _specs: dict[Key, "_Written"] = field(default_factory=dict)
     _stored: dict[Key, tuple[dict[str, Any], ...]] = field(default_factory=dict)
     """The windows that the archive has, of those in the status."""
@@ -161,6 +164,7 @@ class Reconciler:
             routes=self.routes.see(spec, intended_form(spec, status)),
             command=_command(canary),
             problem=problem,
+            stopped=self.line.stopped(),
             claimed_by=claimed_by(canary, self.canaries.rivals(canary)),
             deleting=canary.deleting,
             finalizer=FINALIZER in canary.finalizers,

@@ -29,8 +29,8 @@ from controller.ports import Clock, Key
 Tick = Callable[[Key], dt.datetime | None]
 Outcome = Literal["done", "failed", "crashed"]
 """failed: an edge did; crashed: an error that nobody foresaw."""
-Observer = Callable[[Outcome, float], None]
-"""Called after every tick with its outcome and its seconds."""
+Observer = Callable[[Outcome, float, float], None]
+"""Called after every tick with its outcome, its seconds, and how many seconds late it began."""
 
 _log = structlog.get_logger(__name__)
 
@@ -67,6 +67,8 @@ class Schedule:
         self._running: set[str] = set()
         self._woken: set[str] = set()
         self._failures: dict[str, int] = {}
+        self._due: dict[str, dt.datetime] = {}
+        """When the next run was asked for; a heartbeat is nobody's wish, and never late."""
         self._stopping = False
         self._scheduler = _Scheduler(
             executors={"default": ThreadPoolExecutor(workers)},
@@ -118,6 +120,7 @@ class Schedule:
             if self._stopping:
                 return
             self._failures.pop(str(key), None)
+            self._due.pop(str(key), None)
             with contextlib.suppress(JobLookupError):
                 self._scheduler.remove_job(str(key))
 
@@ -136,6 +139,8 @@ class Schedule:
             if self._scheduler.get_job(job) is None:
                 return None
             self._running.add(job)
+            now = self._clock.now()
+            late = max(0.0, (now - self._due.pop(job, now)).total_seconds())
         began = time.monotonic()
         outcome: Outcome = "done"
         try:
@@ -147,7 +152,7 @@ class Schedule:
         except Exception:  # noqa: BLE001  # whatever it is, other Canaries must not suffer
             outcome, then = "crashed", self._retry(job)
             _log.exception("tick.crashed", canary=job)
-        self._observe(outcome, time.monotonic() - began)
+        self._observe(outcome, time.monotonic() - began, late)
         return then
 
     def _ended(self, event: JobExecutionEvent) -> None:
@@ -167,6 +172,7 @@ class Schedule:
             return
         with contextlib.suppress(JobLookupError):  # removed in the meantime
             self._scheduler.modify_job(job, next_run_time=when)
+            self._due[job] = when
 
     def _retry(self, job: str) -> dt.datetime:
         failures = self._failures.get(job, 0)

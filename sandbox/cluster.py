@@ -56,13 +56,24 @@ class Addresses:
 
 
 class Cluster:
-    """A sandbox in `folder`, up inside of `with`; `start`, `stop` and `kill` take one of `PARTS`."""
+    """A sandbox in `folder`, up inside of `with`; `start`, `stop` and `kill` take one of `PARTS`.
 
-    def __init__(self, folder: Path, *, name: str = "sandbox", scrape_interval: str = "1s") -> None:
+    With `authorization="rbac"` a service account may do what roles allow, whoever brings no token everything.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str = "sandbox",
+        scrape_interval: str = "1s",
+        authorization: str = "always-allow",
+    ) -> None:
         self.folder = folder.absolute()
         self.name = name
         self._addresses = Addresses.choose()
         self._scrape_interval = scrape_interval
+        self._authorization = authorization
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._program = Path()  # of Prometheus
         self._ready = False
@@ -188,8 +199,9 @@ class Cluster:
         match part:
             case "apiserver":
                 data, audit = self.folder / "data", self.audit_log
-                where = f"127.0.0.1:{here.apiserver}"
-                return [*module, "--listen", where, "--data", str(data), "--audit", str(audit)]
+                where = ["--listen", f"127.0.0.1:{here.apiserver}"]
+                kept = ["--data", str(data), "--audit", str(audit)]
+                return [*module, *where, *kept, "--authorization", self._authorization]
             case "envoy":
                 return Gateway(self.folder / "envoy", here.gateway, here.envoy_admin).prepare()
             case "prometheus":

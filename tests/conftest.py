@@ -27,7 +27,7 @@ def fresh_logging() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Provide a sandbox that is up; a test that stops one of its parts starts it again."""
-    with Cluster(tmp_path_factory.mktemp("cluster")) as running:
+    with Cluster(tmp_path_factory.mktemp("cluster"), authorization="rbac") as running:
         yield running
 
 

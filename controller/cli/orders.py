@@ -72,6 +72,8 @@ def objection(canary: Canary, do: Do) -> str:
             return f"nothing to {do.value.partition('-')[0]}: {now}"
         case Do.APPROVE | Do.PROMOTE | Do.PROMOTE_FULL | Do.ABORT if status.phase is Phase.ROLLING_BACK:
             return f"too late: {now}"
+        case Do.PROMOTE | Do.PROMOTE_FULL if waits_for is HeldReason.STOPPED:
+            return f"nothing hurries past that: {now}"
         case Do.APPROVE if waits_for is not HeldReason.AWAITING_APPROVAL:
             return f"{version} does not wait for approval: {now}"
         case Do.PAUSE if status.paused:

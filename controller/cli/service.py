@@ -1,15 +1,26 @@
 """`crossfade run` and `crossfade version`."""
 
+import contextlib
+import functools
 import importlib.metadata
+import os
 from typing import Annotated
 
 import typer
+from pydantic.alias_generators import to_camel
 
-from config.settings import PREFIX, load_settings
+from config.settings import FILE_VARIABLE, PREFIX, Loaded, SettingsError, load_settings, load_with_origins
+from controller.cli.reading import ExitCode
 
 
-def run(
+def run(  # noqa: PLR0913  # a command's options
     *,
+    config: Annotated[
+        str | None, typer.Option(metavar="FILE", help=f"Settings as YAML; default: {FILE_VARIABLE}.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether the settings can be used, and whence they are.")
+    ] = False,
     prometheus_url: Annotated[str | None, typer.Option(help="Where Prometheus answers.")] = None,
     namespace: Annotated[
         str | None, typer.Option("--namespace", "-n", help="The only namespace to look after; default: all.")
@@ -20,12 +31,19 @@ def run(
     ] = None,
 ) -> int:
     """Look after Canaries until SIGTERM: the service itself."""
+    options = {
+        "prometheus_url": prometheus_url, "namespace": namespace, "context": context, "kubeconfig": kubeconfig
+    }  # fmt: skip
+    if check:
+        return _check(config, options)
     from controller import app  # noqa: PLC0415  # no other command needs the service's parts
+    from controller.cli.reload import followed  # noqa: PLC0415  # as above
 
-    settings = load_settings(
-        prometheus_url=prometheus_url, namespace=namespace, context=context, kubeconfig=kubeconfig
-    )
-    return app.run(settings)
+    load = functools.partial(load_settings, config, **options)
+    settings = load()
+    written = config or os.environ.get(FILE_VARIABLE)
+    with followed(load, settings) if written else contextlib.nullcontext():
+        return app.run(settings)
 
 
 def version() -> int:
@@ -34,4 +52,26 @@ def version() -> int:
     return 0
 
 
-run.__doc__ = f"{run.__doc__}\n\nEvery setting is a variable that begins with {PREFIX}; options win."
+def _check(config: str | None, options: dict[str, str | None]) -> int:
+    """Read the settings and nothing else: no cluster, no Prometheus."""
+    try:
+        loaded = load_with_origins(config, **options)
+    except SettingsError as error:
+        typer.echo(f"error: {error}", err=True)
+        return ExitCode.INVALID
+    typer.echo("\n".join(["These settings can be used.", *_lines(loaded)]))
+    return ExitCode.OK
+
+
+def _lines(loaded: Loaded) -> list[str]:
+    """Show what is not a default; secrets as asterisks."""
+    shown = loaded.settings.model_dump(mode="json")
+    names = sorted(loaded.origins)
+    width = max(map(len, map(to_camel, names)), default=0)
+    return [f"  {to_camel(name):<{width}}  {shown[name]}  ({loaded.origins[name]})" for name in names]
+
+
+run.__doc__ = (
+    f"{run.__doc__}\n\nEvery setting is a field of the file and a variable that begins with {PREFIX}; "
+    "options win over variables, variables over the file."
+)

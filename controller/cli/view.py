@@ -139,6 +139,8 @@ def _advice(canary: Canary) -> str:
             return "set spec.paused to false"
         case "Drift":
             return f"find out who changes the routes, then crossfade resume {at}"
+        case "Stopped":
+            return "kubectl delete the ConfigMap named above, once every release may go on"
         case "NotAccepted" if canary.status.refusal:
             return f"put it right, then crossfade resume {at}"
         case _:

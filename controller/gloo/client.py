@@ -17,6 +17,7 @@ from controller.gloo.reading import read
 from controller.gloo.routes import patch
 from controller.gloo.upstreams import OwnUpstreams, Standing, blocked, unnamed
 from controller.kube.client import Cluster
+from controller.kube.resources import unchanged
 from controller.kube.watch import Watched
 from controller.rollout.moves import Form
 from controller.rollout.observation import Routes
@@ -118,12 +119,20 @@ class GlooRoutes:
             self._patch(place, spec, form)
 
     def _patch(self, place: Place, spec: CanarySpec, form: Form) -> None:
+        """Patch an object once.
+
+        A rise only applies to the very object that was read. Whoever has changed that since may
+        have acted on a newer decision, also if the routes look the same again; so a rise that
+        comes late, from a process that was frozen, is refused by the server. Going back is
+        never held up by what else is edited.
+        """
         standing = self._own.standing(spec, form)
         document, target = place.document, standing.target
         operations = patch(document, target, form, place.scope)
         if not operations or blocked(document, standing, form):
             return
-        stored = self._holders.patch(document, (*operations, *withdrawn(document)))
+        guard = unchanged(document) if rises(place, target, form) else ()
+        stored = self._holders.patch(document, (*guard, *operations, *withdrawn(document)))
         if patch(stored, target, form, place.scope):
             shape = read(stored, target, form, place.scope).shape
             raise Conflict(f"{name_of(stored)}: stored other than sent; the routes give {shape}")

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 from config.canary import KIND
@@ -18,12 +18,20 @@ from controller.ports import ANNOTATION, FINALIZER, CanaryObject, Key
 _POINTER = "/metadata/annotations/" + ANNOTATION.replace("~", "~0").replace("/", "~1")
 
 
+OnRecord = Callable[[CanaryObject, Status], None]
+"""Called after a status was written, with the Canary as it was read and its new status."""
+
+
+def _unheard(_canary: CanaryObject, _status: Status) -> None: ...
+
+
 class KubeCanaries:
     """Implements `controller.ports.Canaries`."""
 
-    def __init__(self, cluster: Cluster, watched: Watched) -> None:
+    def __init__(self, cluster: Cluster, watched: Watched, on_record: OnRecord = _unheard) -> None:
         self._cluster = cluster
         self._watched = watched
+        self._on_record = on_record
 
     def get(self, key: Key) -> CanaryObject | None:
         """Give the Canary as last seen."""
@@ -66,9 +74,11 @@ class KubeCanaries:
             "status": dump_status(status),
         }
         try:
-            return self._taken(self._cluster.replace(CANARIES, document, subresource="status"))
+            recorded = self._taken(self._cluster.replace(CANARIES, document, subresource="status"))
         except NotFound as error:
             raise Conflict(str(error)) from error
+        self._on_record(canary, status)
+        return recorded
 
     def clear_command(self, canary: CanaryObject, command_id: str) -> None:
         """Remove the command annotation if it still holds this command."""

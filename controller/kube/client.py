@@ -80,11 +80,15 @@ _LIMITS = Limits()
 def _unobserved(_verb: str, _resource: str, _status: int) -> None: ...
 
 
+def _permit() -> None: ...
+
+
 class Cluster:
     """A connection to one cluster as one user. Safe to use from several threads.
 
     Every method may raise any error of `controller.errors`; the message begins with
     verb, resource and namespace/name and goes on with the server's own words.
+    `permit` is asked right before each attempt of a write; what it raises ends the call.
     """
 
     def __init__(
@@ -94,6 +98,7 @@ class Cluster:
         user_agent: str,
         on_request: Observer = _unobserved,
         limits: Limits = _LIMITS,
+        permit: Callable[[], None] = _permit,
     ) -> None:
         configuration = credentials.configuration
         configuration.retries = False  # trying again is decided below, and only there
@@ -103,6 +108,7 @@ class Cluster:
         self._api.user_agent = user_agent
         self._on_request = on_request
         self._limits = limits
+        self._permit = permit
         self.server: str = configuration.host
         self.user = credentials.user
         """Of the kubeconfig's context; empty in a pod."""
@@ -117,6 +123,7 @@ class Cluster:
         *,
         user_agent: str = "crossfade",
         on_request: Observer = _unobserved,
+        permit: Callable[[], None] = _permit,
     ) -> Self:
         """Connect by kubeconfig, or as this pod's service account; no request is made yet.
 
@@ -124,7 +131,8 @@ class Cluster:
             Unavailable: there are no credentials, or they cannot be read.
 
         """
-        return cls(login(kubeconfig, context), user_agent=user_agent, on_request=on_request)
+        credentials = login(kubeconfig, context)
+        return cls(credentials, user_agent=user_agent, on_request=on_request, permit=permit)
 
     def close(self) -> None:
         """Close all idle connections."""
@@ -259,6 +267,8 @@ class Cluster:
 
     def _answer(self, call: Call, content: _Content, read_timeout: float) -> urllib3.BaseHTTPResponse:
         """Send one request; give the successful answer, its body unread."""
+        if call.method != "GET":
+            self._permit()
         status = 0
         try:
             answer = self._request(call, content, read_timeout)

@@ -1,5 +1,6 @@
 """Addresses: which resource, and which request to it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -50,6 +51,19 @@ UPSTREAM_GROUPS = Resource("gloo.solo.io", "v1", "upstreamgroups")
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
 EVENTS = Resource("", "v1", "events")
 CONFIG_MAPS = Resource("", "v1", "configmaps")
+LEASES = Resource("coordination.k8s.io", "v1", "leases")
+
+
+def unchanged(document: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Give what a JSON Patch tests so that it only applies if the spec has not been touched since.
+
+    Values alone can come back: 10%, then 50%, then 10% again. The generation never does. It
+    also counts reports in the status of kinds without a status subresource, like Gloo's.
+    """
+    generation = document["metadata"].get("generation")
+    if generation is None:
+        return ()
+    return ({"op": "test", "path": "/metadata/generation", "value": generation},)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ class Watched:
         self._index = index
         self._cluster = cluster
         self._namespace = namespace
+        self._name: str | None = None
         self._pace = pace
         self._listeners: list[Listener] = []
         self._relieved: list[Callable[[], None]] = []
@@ -83,6 +84,11 @@ class Watched:
         self._problem = ""
         self._failures = 0
         self._thread = threading.Thread(target=self._run, name=f"watch-{resource}", daemon=True)
+
+    def only(self, name: str) -> Self:
+        """Follow the object of this name alone, whether or not it is there; call it before `start`."""
+        self._name = name
+        return self
 
     def subscribe(self, listener: Listener) -> None:
         """Be told of changes, from the watch's own thread; own writes that come back are not told again."""
@@ -166,7 +172,7 @@ class Watched:
                 self._trouble(error)
 
     def _list(self) -> None:
-        listing = self._cluster.list(self.resource, self._namespace)
+        listing = self._cluster.list(self.resource, self._namespace, self._name)
         fresh = {_address(document): document for document in listing.documents}
         with self._lock:
             before = self._documents
@@ -186,7 +192,11 @@ class Watched:
         """Watch until the watch ends; tell whether it lasted or brought anything."""
         began = time.monotonic()
         stream = self._cluster.watch(
-            self.resource, self._namespace, resource_version=self._reached, seconds=self._pace.watch
+            self.resource,
+            self._namespace,
+            self._name,
+            resource_version=self._reached,
+            seconds=self._pace.watch,
         )
         with self._lock:
             self._end_stream = stream.close

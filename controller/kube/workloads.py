@@ -10,7 +10,7 @@ import structlog
 from config.canary import CanarySpec
 from controller.errors import NotFound, Unavailable
 from controller.kube.client import Cluster
-from controller.kube.resources import DEPLOYMENTS, Document
+from controller.kube.resources import DEPLOYMENTS, Document, unchanged
 from controller.kube.watch import Watched
 from controller.rollout.observation import Workload
 
@@ -56,13 +56,14 @@ class KubeWorkloads:
         """Scale down, unless it runs something else by now, is gone, or has no pods wanted.
 
         Raises:
-            Conflict: the template was changed at this very moment.
+            Conflict: its spec was changed at this very moment, or long ago and we are the last to know.
 
         """
         document = self._same(namespace, name, template_hash)
         if document is None or document["spec"].get("replicas", 1) == 0:
             return
         patch = [
+            *unchanged(document),
             {"op": "test", "path": "/spec/template", "value": document["spec"]["template"]},
             {"op": "replace", "path": "/spec/replicas", "value": 0},
         ]

@@ -225,6 +225,8 @@ def _as_it_would_act(spec: CanarySpec) -> tuple[CanarySpec, tuple[str, ...]]:
         notes.append("analysis.dryRun: nothing is ever rolled back; the figures are those without dryRun")
     if spec.paused:
         notes.append("paused: nothing goes on; the figures are those without it")
+    if spec.schedule is not None:
+        notes.append("schedule: it goes on in its windows only; the figures are those without it")
     kinds = {type(metric) for metric in analysis.metrics if not metric.dry_run}
     if RatioMetric not in kinds:
         notes.append("no ratio metric acts: failing requests are not seen at all")
@@ -241,7 +243,7 @@ def _as_it_would_act(spec: CanarySpec) -> tuple[CanarySpec, tuple[str, ...]]:
     if "Manual" in approvals:
         notes.append("approvals are taken to be given at once")
     acting = analysis.model_copy(update={"dry_run": False})
-    return spec.model_copy(update={"analysis": acting, "paused": False}), tuple(notes)
+    return spec.model_copy(update={"analysis": acting, "paused": False, "schedule": None}), tuple(notes)
 
 
 def as_duration(seconds: float) -> dt.timedelta:

@@ -88,7 +88,7 @@ def _cannot_tell(at: Situation) -> str:
 def _retire(at: Situation) -> Decision | None:
     """Scale down or delete what is due; it is struck off once it is seen to be gone."""
     due = next((each for each in _due(at) if not _is_kept(at, each)), None)
-    if due is None or not at.settled:
+    if due is None or not at.settled or at.seen.stopped:
         return None
     if due.action == "Delete":
         return Decision(at.status, DeleteDeployment(due.deployment, due.hash), f"deleting {due.deployment}")

@@ -21,6 +21,8 @@ def obey(at: Situation) -> tuple[Status, str]:
             return replace(status, ending=ending), f"aborted {signed}"
         case Do.APPROVE if at.in_flight:
             return replace(status, approved=True), f"approved {signed}"
+        case Do.PROMOTE | Do.PROMOTE_FULL if at.in_flight and at.seen.stopped:
+            return status, f"nothing hurried {signed}"
         case Do.PROMOTE if at.in_flight:
             return replace(status, hurry=Hurry.STEP, paused=False), f"hurried {signed}"
         case Do.PROMOTE_FULL if at.in_flight:

@@ -10,16 +10,18 @@ from dataclasses import replace
 from analysis.survey import Survey
 from analysis.verdict import Judgement
 from config.canary import CanarySpec
-from config.status import HeldReason, Phase, Status, Verdict
+from config.schedule import Closed
+from config.status import HeldReason, Hurry, Phase, Status, Verdict
 from controller.rollout.at_rest import adopt, remove_leftovers, rest
 from controller.rollout.commands import obey
 from controller.rollout.form import intended_form, upstream_of
+from controller.rollout.gates import not_put_back
 from controller.rollout.going_back import go_back, retreat, roll_back
 from controller.rollout.going_on import go_on, step_back
 from controller.rollout.moves import ClearCommand, Form, Move, SetFinalizer, WriteRoutes
 from controller.rollout.observation import Observation
 from controller.rollout.phase import AT_REST, WEIGHED
-from controller.rollout.situation import NEVER, Ask, Decision, Situation, soaked_at
+from controller.rollout.situation import NEVER, Ask, Decision, Situation, closed, soaked_at
 
 
 REASSERTIONS = 3
@@ -92,6 +94,8 @@ def _reassert(at: Situation) -> Decision | None:
     if routes.waits_for:
         words = f"waiting for Gloo to accept {routes.waits_for}, which the routes are to lead to"
         return at.hold(HeldReason.NOT_ACCEPTED, words)
+    if kept := not_put_back(at):
+        return kept
     if _has_waited(status) and at.seen.now < at.quiet_at:
         return Decision(status, None, "Gloo has accepted it, and gets a moment to find the endpoints")
     if status.reasserted >= REASSERTIONS and not (routes.lacking or _must_stay_back(at)):
@@ -138,6 +142,8 @@ def _noted(at: Situation) -> Status:
         status = replace(status, step_started_at=at.seen.now)
     if at.settled and status.reasserted and at.seen.now >= (status.reasserted_at or NEVER) + CALM:
         status = replace(status, reasserted=0)
+    if at.seen.stopped:
+        status = replace(status, hurry=Hurry.NO)
     if at.seen.survey is not None:
         status = _surveyed(status, at.seen.survey)
     return status if judgement is None else _weighed(status, judgement)
@@ -246,9 +252,17 @@ def _evaluation_due(at: Situation, status: Status) -> dt.datetime | None:
         return min(status.intended_at, now)
     if status.evaluated_at > now:
         return now  # the clock was set back: nobody can wait until it has caught up
-    moments = (soaked_at(spec, status), replace(at, status=status).blind_until)
+    moments = (
+        soaked_at(spec, status),
+        replace(at, status=status).blind_until,
+        _opens_at(closed(spec, status.evaluated_at)),
+    )
     earlier = (moment for moment in moments if moment is not None and moment > status.evaluated_at)
     return min((status.evaluated_at + spec.analysis.interval, *earlier))
+
+
+def _opens_at(closed: Closed | None) -> dt.datetime | None:
+    return closed.until if closed else None
 
 
 def _position(spec: CanarySpec, status: Status) -> str:
@@ -268,6 +282,8 @@ def _wake(at: Situation, status: Status, due: dt.datetime | None, *, soon: bool)
         moments.append(at.silent_at)
     if due is not None:
         moments.append(due if due > now else now + at.spec.analysis.interval)
+    if (opens_at := _opens_at(at.closed)) is not None and status.candidate:
+        moments.append(opens_at)
     if status.phase is Phase.PREPARING and status.candidate and status.started_at:
         moments.append(status.started_at + at.spec.progress_deadline)
     return min((moment for moment in moments if moment > now), default=None)

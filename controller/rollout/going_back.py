@@ -24,7 +24,15 @@ from controller.rollout import choice
 from controller.rollout.form import intended_form
 from controller.rollout.moves import WriteRoutes
 from controller.rollout.phase import CARRYING
-from controller.rollout.situation import READY_TO_KEEP, Decision, Situation, readiness, ready, unsettled
+from controller.rollout.situation import (
+    READY_TO_KEEP,
+    Decision,
+    Situation,
+    closed,
+    readiness,
+    ready,
+    unsettled,
+)
 
 
 HISTORY = 10
@@ -176,6 +184,8 @@ def retreat(at: Situation) -> Decision | None:
     lowest = at.spec.ladder()[0].weight
     if at.spec.analysis.blind.then != "Retreat" or not _still_blind(at) or at.status.weight <= lowest:
         return None
+    if at.seen.stopped and not at.seen.routes.in_form:
+        return None  # somebody may have taken more back by hand
     because = _blind_for_long(at)
     if not _way_back(at):
         return _cannot_go_back(at, because)
@@ -292,8 +302,14 @@ def _too_late(at: Situation) -> Ending | None:
     begun = at.status.started_at
     if at.status.phase is not Phase.PREPARING or begun is None or ready(at.candidate):
         return None
-    if at.seen.now < begun + at.spec.progress_deadline:
+    if at.seen.now < begun + at.spec.progress_deadline or _was_kept_waiting(at):
         return None
     deadline = format_duration(at.spec.progress_deadline)
     what = readiness(at.candidate, at.candidate_version)
     return Ending(Outcome.ROLLED_BACK, f"not ready within {deadline}, {what}")
+
+
+def _was_kept_waiting(at: Situation) -> bool:
+    """Tell whether it may have been ready in time, and only had to wait: pods come and go meanwhile."""
+    before = at.seen.now - at.spec.progress_deadline
+    return bool(at.seen.stopped or at.closed or closed(at.spec, before))

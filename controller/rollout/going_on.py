@@ -11,6 +11,7 @@ from analysis.judge import leans
 from config.quantities import format_duration
 from config.status import HeldReason, Hurry, Outcome, Phase, Retirement, Revision
 from controller.rollout.form import intended_form
+from controller.rollout.gates import outside_schedule, stopped, unapproved
 from controller.rollout.going_back import HISTORY, ended, remember
 from controller.rollout.moves import SetFinalizer, WriteRoutes
 from controller.rollout.observation import Acceptance
@@ -33,6 +34,7 @@ _WEIGHED = frozenset(
     {
         HeldReason.AWAITING_APPROVAL,
         HeldReason.BLIND,
+        HeldReason.OUTSIDE_SCHEDULE,
         HeldReason.OUT_OF_BOUNDS,
         HeldReason.SPLIT_MISMATCH,
         HeldReason.TOO_FEW_REQUESTS,
@@ -41,6 +43,8 @@ _WEIGHED = frozenset(
 """What only an evaluation can find or lift."""
 _DOUBTS = frozenset({HeldReason.OUT_OF_BOUNDS, HeldReason.SPLIT_MISMATCH})
 """What is no matter of time, nor of requests that have yet to come."""
+_AFTER_THE_LAST_RISE = frozenset({Phase.BAKING, Phase.FINISHING})
+"""The candidate serves everybody already."""
 
 
 def go_on(at: Situation) -> Decision | None:
@@ -68,8 +72,8 @@ def _prepare(at: Situation) -> Decision | None:
     if not ready(at.candidate):
         what = readiness(at.candidate, at.candidate_version)
         return at.hold(HeldReason.NOT_READY, f"waiting for {at.candidate_version}: {what}")
-    if blocked := _blocked(at):
-        return blocked
+    if waiting := _blocked(at) or outside_schedule(at):
+        return waiting
     if not at.seen.finalizer:
         return Decision(at.status, SetFinalizer(present=True), "holding the Canary against deletion")
     if at.status.hurry is Hurry.NO and (unsurveyed := _unsurveyed(at)):
@@ -116,8 +120,8 @@ def _test(at: Situation) -> Decision:
         if doubtful := _doubtful(at):
             return doubtful
         approval = at.spec.testing.approval if at.spec.testing else "Automatic"
-        if unapproved := _unapproved(at, approval):
-            return unapproved
+        if awaited := unapproved(at, approval):
+            return awaited
     return _enter(
         at, Phase.SHIFTING, 0, f"{at.candidate_version} passed testing: dividing the routes, 0% so far"
     )
@@ -131,7 +135,7 @@ def _shift(at: Situation) -> Decision:
             waiting = _doubtful(at)
         else:
             approval = current_step(at.spec, at.status).approval
-            waiting = _staying(at) or _unapproved(at, approval)
+            waiting = _staying(at) or unapproved(at, approval)
         if waiting:
             return waiting
     if at.status.weight == 100:
@@ -245,6 +249,8 @@ def _one_back(at: Situation) -> tuple[Phase, int]:
 
 
 def _enter(at: Situation, phase: Phase, weight: int, because: str, *, moves: bool = True) -> Decision:
+    if phase not in _AFTER_THE_LAST_RISE and (waiting := outside_schedule(at)):
+        return waiting
     status = replace(
         at.status,
         phase=phase,
@@ -272,6 +278,8 @@ def _next_weight(at: Situation) -> int:
 def _blocked(at: Situation) -> Decision | None:
     """Say what forbids any rise, evidence or not."""
     status = at.status
+    if waiting := stopped(at):
+        return waiting
     if at.problem:
         return at.hold(HeldReason.STALLED, at.problem, needs_human=True)
     if status.refusal:
@@ -385,12 +393,6 @@ def _waiting_for_evidence(
     if overdue:
         message = f"{message}; the step's timeout of {format_duration(timeout)} is over"
     return at.hold(reason, message, needs_human=needs_human or overdue)
-
-
-def _unapproved(at: Situation, approval: str) -> Decision | None:
-    if approval != "Manual" or at.status.approved:
-        return None
-    return at.hold(HeldReason.AWAITING_APPROVAL, f"{at.where()} passed and awaits approval", needs_human=True)
 
 
 def _worry(at: Situation) -> str:

@@ -100,6 +100,8 @@ class Observation:
     command: Command | None = None
     problem: str = ""
     """Why nothing may rise: invalid spec, claims of another Canary, a cluster that cannot be read."""
+    stopped: str = ""
+    """By what all releases are stopped, and why: `by ConfigMap ops/stop: disk full`; empty: they are not."""
     survey: Survey | None = None
     """None: nobody looked at stable's past in this tick."""
     judgement: Judgement | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from config.canary import CanarySpec, Shifting, Step
 from config.quantities import format_duration
+from config.schedule import Closed
 from config.status import Held, HeldReason, Hurry, Phase, Status, Verdict
 from controller.rollout import choice
 from controller.rollout.moves import Move
@@ -136,6 +137,11 @@ class Situation:
         return next((f"{metric.name}: {metric.message}" for metric in blind), "nothing was measured")
 
     @property
+    def closed(self) -> Closed | None:
+        """The schedule keeps the weight from rising, and until when; None: it does not."""
+        return closed(self.spec, self.seen.now)
+
+    @property
     def problem(self) -> str:
         """Why nothing may rise, if so."""
         return self.seen.problem or self.seen.routes.problem or self._shadowing_problem
@@ -204,6 +210,11 @@ def soaked_at(spec: CanarySpec, status: Status) -> dt.datetime | None:
     """Say when the soak is over; None while it has not begun."""
     begun = status.step_started_at
     return None if begun is None else begun + soak(spec, status)
+
+
+def closed(spec: CanarySpec, moment: dt.datetime) -> Closed | None:
+    """Say until when the schedule keeps the weight from rising; None: it does not."""
+    return spec.schedule.closed(moment) if spec.schedule else None
 
 
 def ready(workload: Workload | None) -> bool:

@@ -41,7 +41,7 @@ def configure(style: Format, level: str, stream: TextIO = sys.stderr) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level.upper())
+    set_level(level)
     for name in ("urllib3", "kubernetes", "uvicorn", "starlette"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # controller.schedule tells of its ticks itself; a run that APScheduler skips is one that it has queued.
@@ -56,6 +56,11 @@ def configure(style: Format, level: str, stream: TextIO = sys.stderr) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def set_level(level: str) -> None:
+    """Show events from this level on: debug, info, warning or error."""
+    logging.getLogger().setLevel(level.upper())
 
 
 def _console(*, colors: bool) -> structlog.dev.ConsoleRenderer:

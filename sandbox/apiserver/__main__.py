@@ -11,12 +11,13 @@ import datetime as dt
 import ipaddress
 import signal
 from pathlib import Path
+from typing import get_args
 
 import yaml
 from aiohttp import web
 
 from sandbox import clock
-from sandbox.apiserver.running import Settings, start
+from sandbox.apiserver.running import Authorization, Settings, start
 
 
 def _now() -> dt.datetime:
@@ -70,8 +71,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep the objects here, for the next start")
     parser.add_argument("--audit", type=Path, metavar="FILE", help="append a JSON line per write")
     parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="write this once listening")
+    parser.add_argument(
+        "--authorization",
+        choices=get_args(Authorization),
+        default="always-allow",
+        help="rbac: service accounts may do what roles allow; whoever brings no token may do everything",
+    )
     arguments = parser.parse_args()
-    settings = Settings(data=arguments.data, audit=arguments.audit)
+    settings = Settings(arguments.data, arguments.audit, arguments.authorization)
     asyncio.run(_serve(settings, arguments.kubeconfig, arguments.listen))
 
 

@@ -215,19 +215,32 @@ def validate(resource: Resource, found: Object, live: Object | None) -> None:
     absent = [
         path for part in parts for path in structure.missing(found.get(part), schema.get(part, {}), part)
     ]
-    errors = [*_metadata_errors(found, live), *(required(path) for path in absent)]
+    errors = [
+        *_name_errors(resource, found),
+        *_metadata_errors(found, live),
+        *(required(path) for path in absent),
+    ]
     errors = errors or list(resource.check(found, live))
     if errors:
         raise invalid(resource, name_of(found), errors)
 
 
+def _name_errors(resource: Resource, found: Object) -> list[FieldError]:
+    name = name_of(found)
+    if not name:
+        return [required("metadata.name", "name or generateName is required")]
+    if resource.path_names:
+        return [
+            invalid_value("metadata.name", name, f"may not contain '{each}'") for each in "/%" if each in name
+        ]
+    if not _SUBDOMAIN.fullmatch(name) or len(name) > 253:
+        return [invalid_value("metadata.name", name, _SUBDOMAIN_RULE)]
+    return []
+
+
 def _metadata_errors(found: Object, live: Object | None) -> list[FieldError]:
     meta = metadata(found)
     errors = []
-    if not meta.get("name"):
-        errors.append(required("metadata.name", "name or generateName is required"))
-    elif not _SUBDOMAIN.fullmatch(meta["name"]) or len(meta["name"]) > 253:
-        errors.append(invalid_value("metadata.name", meta["name"], _SUBDOMAIN_RULE))
     for key, each in (meta.get("labels") or {}).items():
         if not _LABEL.fullmatch(each) or len(each) > 63:
             errors.append(invalid_value("metadata.labels", each, _LABEL_RULE))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from sandbox.apiserver import columns, definitions, services, workloads
+from sandbox.apiserver import columns, definitions, roles, services, workloads
 from sandbox.apiserver.documents import Object, is_terminating
 from sandbox.apiserver.models import schema_of
 from sandbox.apiserver.resources import Resource, ScalePaths
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def built_in() -> tuple[Resource, ...]:
     """Return the built-in resources, with schemas from the client's models."""
-    return (*_networked(), *_configuration(), *_apps(), *_jobs_and_slices(), *_of_the_server())
+    return (*_networked(), *_configuration(), *_apps(), *_jobs_and_slices(), *_rights(), *_of_the_server())
 
 
 def _resource(path: str, kind: str, model: str, **rest: Any) -> Resource:  # noqa: ANN401  # Resource's fields
@@ -70,6 +70,12 @@ def _networked() -> tuple[Resource, ...]:
             check=services.check_service,
         ),
         _resource("v1/endpoints", "Endpoints", "V1Endpoints", short_names=("ep",), columns=columns.ENDPOINTS),
+        _resource(
+            "networking.k8s.io/v1/networkpolicies",
+            "NetworkPolicy",
+            "V1NetworkPolicy",
+            short_names=("netpol",),
+        ),
     )
 
 
@@ -115,6 +121,12 @@ def _configuration() -> tuple[Resource, ...]:
 def _apps() -> tuple[Resource, ...]:
     scaled = ScalePaths(selector=("spec", "selector"))
     return (
+        _resource(
+            "policy/v1/poddisruptionbudgets",
+            "PodDisruptionBudget",
+            "V1PodDisruptionBudget",
+            short_names=("pdb",),
+        ),
         _resource(
             "apps/v1/deployments",
             "Deployment",
@@ -171,6 +183,28 @@ def _jobs_and_slices() -> tuple[Resource, ...]:
     )
 
 
+def _rights() -> tuple[Resource, ...]:
+    found = []
+    for kind, check, cluster_check in (
+        ("Role", roles.check_role, roles.check_cluster_role),
+        ("RoleBinding", roles.check_binding, roles.check_binding),
+    ):
+        bound = kind.endswith("Binding")
+        for named, namespaced, checked in ((kind, True, check), (f"Cluster{kind}", False, cluster_check)):
+            resource = _resource(
+                f"rbac.authorization.k8s.io/v1/{named.lower()}s",
+                named,
+                f"V1{named}",
+                namespaced=namespaced,
+                path_names=True,
+                columns=columns.BINDING if bound else columns.ROLE,
+                complete=roles.complete_binding if bound else _complete_nothing,
+                check=checked,
+            )
+            found.append(resource)
+    return tuple(found)
+
+
 def _of_the_server() -> tuple[Resource, ...]:
     return (
         _resource(
@@ -215,6 +249,10 @@ def _settle_empty(found: Object) -> None:
 
 def _settle_replica_set(found: Object) -> None:
     found["status"] = {"replicas": 0} | found.get("status", {})
+
+
+def _complete_nothing(_found: Object) -> None:
+    pass
 
 
 def _complete_secret(found: Object) -> None:

@@ -208,6 +208,12 @@ SECRET = (
     Column("Data", lambda found, _: len(found.get("data") or {}), "integer"),
     AGE,
 )
+ROLE = (NAME, Column("Created At", _plain("metadata", "creationTimestamp")))
+BINDING = (
+    NAME,
+    Column("Role", lambda found, _: f"{dig(found, 'roleRef', 'kind')}/{dig(found, 'roleRef', 'name')}"),
+    AGE,
+)
 SERVICE_ACCOUNT = (NAME, Column("Secrets", lambda found, _: len(found.get("secrets") or []), "integer"), AGE)
 ENDPOINTS = (NAME, Column("Endpoints", lambda found, _: _subsets(found)), AGE)
 ENDPOINT_SLICE = (

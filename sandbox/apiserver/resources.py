@@ -55,6 +55,7 @@ class Resource:
     scale: ScalePaths | None = None
     generation: GenerationRule = "none"
     custom: bool = False  # declared by a CustomResourceDefinition
+    path_names: bool = False  # names need not be DNS subdomains: anything that fits into a path
     update_needs_version: bool = False  # an update must carry the resourceVersion it is based on
     storage_version: str = ""  # "": this one
     singular: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from aiohttp import web
 
@@ -13,21 +13,27 @@ from sandbox.apiserver import definitions
 from sandbox.apiserver.admission import Options
 from sandbox.apiserver.api import Api, Clock, Target
 from sandbox.apiserver.audit import Audit, Counts
+from sandbox.apiserver.authorizing import Authorizer, authorizing
 from sandbox.apiserver.builtin import built_in
 from sandbox.apiserver.collector import Collector
 from sandbox.apiserver.faulting import fault_routes, faulting
 from sandbox.apiserver.faults import Faults
 from sandbox.apiserver.journal import SqliteJournal
 from sandbox.apiserver.middleware import answering_errors, counting
+from sandbox.apiserver.rbac import User, Verdict
 from sandbox.apiserver.resources import Register
 from sandbox.apiserver.server import Server
 from sandbox.apiserver.store import Event, Key, Store
 
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from sandbox.apiserver.requests import Call
+
+
+Authorization: TypeAlias = Literal["always-allow", "rbac"]
 
 _DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
 _NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
@@ -35,10 +41,11 @@ _NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the server keeps its objects and its audit, if anywhere."""
+    """Where the server keeps its objects and its audit, if anywhere, and who may do what."""
 
     data: Path | None = None
     audit: Path | None = None
+    authorization: Authorization = "always-allow"
 
 
 @contextlib.asynccontextmanager
@@ -52,12 +59,16 @@ async def start(settings: Settings, clock: Clock) -> AsyncIterator[web.Applicati
         api = Api(store, register, clock, audit.record)
         create_namespaces(api)
         counts, faults = Counts(), Faults()
-        server = Server(api, faults.forbid)
+        middlewares = [counting(counts), answering_errors, faulting(faults)]
+        authorizer = Authorizer(store) if settings.authorization == "rbac" else None
+        server = Server(api, _judging(faults, authorizer))
         collecting = asyncio.create_task(Collector(api).run())
         app = web.Application(
-            middlewares=[counting(counts), answering_errors, faulting(faults)],
+            middlewares=[*middlewares, authorizing(authorizer)] if authorizer else middlewares,
             client_max_size=64 * 1024 * 1024,
         )
+        if authorizer:
+            app.add_routes(authorizer.routes())
         app.add_routes([*counts.routes(), *fault_routes(faults, server.watches), *server.routes()])
         app.on_shutdown.append(server.shut_down)
         try:
@@ -66,6 +77,17 @@ async def start(settings: Settings, clock: Clock) -> AsyncIterator[web.Applicati
             collecting.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await collecting
+
+
+def _judging(faults: Faults, authorizer: Authorizer | None) -> Callable[[User, Call], Verdict]:
+    """Return what reviews are answered by: what a standing fault forbids nobody may, else the rights say."""
+
+    def judge(user: User, asked: Call) -> Verdict:
+        if faults.forbid(asked):
+            return Verdict(allowed=False, reason="a fault of the sandbox's")
+        return authorizer.judge(user, asked) if authorizer else Verdict(allowed=True, reason="sandbox")
+
+    return judge
 
 
 def _journal(settings: Settings, stack: contextlib.ExitStack) -> SqliteJournal | None:

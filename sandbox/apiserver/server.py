@@ -14,12 +14,14 @@ from sandbox.apiserver import (
     errors,
     listing,
     openapi,
+    rbac,
     requests,
     reviews,
     scale,
 )
 from sandbox.apiserver.admission import timestamp
 from sandbox.apiserver.api import APPLY, Api, Target, patch_document
+from sandbox.apiserver.authorizing import USER
 from sandbox.apiserver.errors import ApiError
 from sandbox.apiserver.faulting import WATCH_FAULT, end
 from sandbox.apiserver.selectors import selector
@@ -54,12 +56,12 @@ _VERSION = {
 class Server:
     """Answers Kubernetes requests from one Api; ``watches`` are open now, each with what it was asked for.
 
-    ``refuses`` tells what a request would be refused for by RBAC, if somebody asks whether it would.
+    ``judge`` tells whether a user may make a request, if somebody asks.
     """
 
-    def __init__(self, api: Api, refuses: Callable[[Call], bool]) -> None:
+    def __init__(self, api: Api, judge: Callable[[rbac.User, Call], rbac.Verdict]) -> None:
         self.api = api
-        self._refuses = refuses
+        self._judge = judge
         self.watches: dict[Watch, Call] = {}
         self._documents: dict[tuple[int, str, str], Object] = {}
         self._revision = timestamp(api.clock())
@@ -126,7 +128,8 @@ class Server:
         if place is None:
             raise errors.no_such_path()
         raw = await request.read()
-        if review := reviews.answer(place, request.method, raw, request.content_type, self._refuses):
+        judging = reviews.Judging(request.get(USER, rbac.ADMIN), self._judge)
+        if review := reviews.answer(place, request.method, raw, request.content_type, judging):
             return answers.send(review, status=201)
         resource = self.api.register.find(place.group, place.version, place.plural)
         if resource is None or (place.namespace and not resource.namespaced):

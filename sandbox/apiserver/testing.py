@@ -26,13 +26,17 @@ _REQUEST_SECONDS = 60.0
 
 
 class ApiServer:
-    """A server with its kubeconfig, data and audit in ``folder``; it keeps its port when started again."""
+    """A server with its kubeconfig, data and audit in ``folder``; it keeps its port when started again.
 
-    def __init__(self, folder: Path) -> None:
+    ``options`` are more arguments for it, as on the command line.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         self.kubeconfig = folder / "kubeconfig"
         self.audit = folder / "audit.jsonl"
         self.url = ""
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -41,6 +45,7 @@ class ApiServer:
         listen = self.url.removeprefix("http://") or "127.0.0.1:0"
         command: list[str | Path] = [sys.executable, "-m", "sandbox.apiserver", "--listen", listen]
         command += ["--data", self.folder / "data", "--audit", self.audit, "--kubeconfig", self.kubeconfig]
+        command += self._options
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603  # our own
         deadline = time.monotonic() + _START_SECONDS

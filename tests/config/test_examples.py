@@ -39,6 +39,7 @@ def test_the_full_example_shows_every_field(full: dict[str, Any], templates: dic
         "methods",
         "interval",
         "approval",
+        "days",
         "versions",
     }
     kept = spec.model_copy(update={"analysis": spec.analysis.model_copy(update={"metrics": ()})})

@@ -56,6 +56,21 @@ def test_the_variables_that_kubernetes_sets_for_a_service_called_crossfade_do_no
         ("LOG_LEVEL", "warn", "found 'warn'; must be debug, info, warning or error; did you mean warning?"),
         ("LOG_FORMAT", "text", "found 'text'; must be auto, json or console"),
         ("WORKERS", "0", "found '0'; must be at least 1"),
+        ("LEASE_NAME", "My Lease", "found 'My Lease'"),
+        ("LEASE_DURATION", "1500ms", "found 1.5s; whole seconds are needed"),
+        ("LEASE_DURATION", "0s", "found 0s; whole seconds are needed"),
+        (
+            "LEASE_RENEW_WITHIN",
+            "13s",
+            "found 13s; more than 0s, at most 12s is needed (4/5 of CROSSFADE_LEASE_DURATION)",
+        ),
+        ("LEASE_RENEW_WITHIN", "0s", "found 0s; more than 0s"),
+        (
+            "LEASE_RETRY",
+            "6s",
+            "found 6s; more than 0s, at most 5s is needed (half of CROSSFADE_LEASE_RENEW_WITHIN)",
+        ),
+        ("LEASE_RETRY", "0s", "found 0s; more than 0s"),
     ],
 )
 def test_a_bad_value_names_its_variable(

@@ -19,7 +19,7 @@ import yaml
 import config
 from config.crd import definitions
 from controller.kube.client import Cluster
-from controller.kube.resources import CANARIES, VIRTUAL_SERVICES, Document, Resource
+from controller.kube.resources import CANARIES, CONFIG_MAPS, VIRTUAL_SERVICES, Document, Resource
 from sandbox.apiserver.testing import ApiServer
 
 
@@ -274,3 +274,27 @@ def test_what_makes_it_impossible_is_said_and_the_exit_code_is_1(
         assert service.process.wait(30) == 1
     (line,) = service.said("service.impossible")
     assert words in line["error"]
+
+
+def test_one_configmap_stops_and_frees_all_releases_and_wakes_them(start: Start, cluster: Cluster) -> None:
+    install(cluster)
+    service = start(STOP_CONFIGMAP="ops/stop")
+    create_canary(cluster)
+    eventually(lambda: reason(cluster))
+
+    def number(name: str) -> float:
+        lines = service.get("/metrics")[1].splitlines()
+        return float(next(line for line in lines if line.startswith(f"{name} ")).split()[-1])
+
+    assert number("crossfade_stopped") == 0
+    ticks = number("crossfade_tick_seconds_count")
+    data = {"reason": "disk full"}
+    document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "stop"}, "data": data}
+    cluster.create(NAMESPACES, "", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ops"}})
+    made = cluster.create(CONFIG_MAPS, "ops", document)
+    eventually(lambda: number("crossfade_stopped") == 1 and number("crossfade_tick_seconds_count") > ticks)
+    assert service.said("line.stopped")[0]["configmap"] == "ops/stop"
+    ticks = number("crossfade_tick_seconds_count")
+    cluster.delete(CONFIG_MAPS, "ops", "stop", uid=made["metadata"]["uid"])
+    eventually(lambda: number("crossfade_stopped") == 0 and number("crossfade_tick_seconds_count") > ticks)
+    assert service.said("line.free")

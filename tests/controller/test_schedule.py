@@ -27,6 +27,7 @@ class Seen:
     def __init__(self) -> None:
         self.ticks: list[Key] = []
         self.outcomes: list[str] = []
+        self.late: list[float] = []
         self.busy: collections.Counter[Key] = collections.Counter()
         self.most_at_once = 0
         self.begun = threading.Semaphore(0)
@@ -45,8 +46,9 @@ class Seen:
         """Tick: nothing to do."""
         self.ticks.append(key)
 
-    def outcome(self, outcome: str, seconds: float) -> None:
+    def outcome(self, outcome: str, seconds: float, late: float) -> None:
         assert seconds >= 0
+        self.late.append(late)
         self.outcomes.append(outcome)
 
 
@@ -219,6 +221,36 @@ def test_the_pause_after_errors_grows_to_a_bound_and_is_forgotten(seen: Seen) ->
     for pause, longest in zip(pauses, expected, strict=True):
         assert 0.8 * longest <= pause <= longest
     assert (schedule._retry("prod/shop") - Noon().now()).total_seconds() <= 0.5
+
+
+def test_who_waits_for_a_worker_is_late(seen: Seen) -> None:
+    class Leaping:
+        ahead = dt.timedelta(0)
+
+        def now(self) -> dt.datetime:
+            return SystemClock().now() + self.ahead
+
+    clock = Leaping()
+    schedule = Schedule(seen.holding, clock, workers=1, observe=seen.outcome, rhythm=NEVER)
+    schedule.start()
+    schedule.add(WEB)
+    assert seen.begun.acquire(timeout=20)
+    schedule.add(SHOP)
+    clock.ahead = dt.timedelta(minutes=1)
+    seen.go_on.release()
+    assert seen.begun.acquire(timeout=20)
+    seen.go_on.release()
+    eventually(lambda: len(seen.late) == 2)
+    assert seen.late[0] < 60 <= seen.late[1]
+    assert schedule.stop(20)
+
+
+def test_what_was_due_is_forgotten_with_its_canary(seen: Seen) -> None:
+    schedule = Schedule(seen.passing, SystemClock(), workers=1, observe=seen.outcome)
+    schedule.add(WEB)
+    assert schedule._due
+    schedule.remove(WEB)
+    assert not schedule._due
 
 
 def test_stopping_finishes_the_tick_in_hand_and_begins_no_other(seen: Seen) -> None:

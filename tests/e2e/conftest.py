@@ -1,10 +1,15 @@
-"""One controller for all end-to-end tests; each has an application of its own."""
+"""One controller for all end-to-end tests; each has an application of its own.
+
+The controller may do what the chart grants with its default values, and nothing else.
+"""
 
 import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
+import yaml
 
+from granted import NAMESPACE, Account, asked
 from releases import CROSSFADE, Application, Controller
 from sandbox.cluster import Cluster
 from schemas import breaches
@@ -21,11 +26,17 @@ def controller(
     cluster: Cluster, kubectl: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Controller]:
     kubectl("apply", "-f", "-", stdin=subprocess.check_output([CROSSFADE, "crd"], text=True))
-    folder = tmp_path_factory.mktemp("controller")
-    with Controller(cluster.kubeconfig, cluster.prometheus, folder) as running:
+    folder, account = tmp_path_factory.mktemp("controller"), Account.of_release()
+    kubectl("create", "namespace", NAMESPACE)
+    kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(account.documents))
+    kubeconfig = account.kubeconfig(cluster.apiserver, folder / "kubeconfig")
+    with Controller(kubeconfig, cluster.prometheus, folder) as running:
         yield running
         assert running.stop() == 0
-    assert "tick.crashed" not in running.log.read_text()
+    log = running.log.read_text()
+    assert "tick.crashed" not in log
+    assert account.name not in log, "the chart does not grant what was needed"
+    assert [each for each in asked(cluster.apiserver) if each.user == account.name and not each.allowed] == []
     assert breaches(cluster.audit_log) == [], "Gloo's schemas do not allow what was written"
 
 

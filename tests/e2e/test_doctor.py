@@ -143,6 +143,19 @@ def test_rights_that_are_missing_are_found_and_unreadable_objects_are_not_guesse
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "weak"}}
     app.apply({**account, "metadata": {"name": "weak", "namespace": app.namespace}})
     weak = f"system:serviceaccount:{app.namespace}:weak"
+    group = "rbac.authorization.k8s.io"
+    role_of_all = {"apiGroup": group, "kind": "ClusterRole", "name": app.namespace}
+    everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+    named = {"apiVersion": f"{group}/v1", "metadata": {"name": app.namespace}}
+    app.apply(
+        {**named, "kind": "ClusterRole", "rules": [everything]},
+        {
+            **named,
+            "kind": "ClusterRoleBinding",
+            "roleRef": role_of_all,
+            "subjects": [{"kind": "ServiceAccount", "name": "weak", "namespace": app.namespace}],
+        },
+    )
     denied = forbidden("patch", "virtualservices.gateway.solo.io")
     with faults(app.cluster.apiserver, {**denied, "userAgent": "nobody"}):
         done = json.loads(doctor(app, "-o", "json", "--as", weak, code=4).stdout)
@@ -154,6 +167,7 @@ def test_rights_that_are_missing_are_found_and_unreadable_objects_are_not_guesse
     ]
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "weak", "namespace": app.namespace}]
     assert "controller-rights" not in found(app, "problem", arguments=("--as", weak))
+    app.kubectl("delete", "clusterrole,clusterrolebinding", app.namespace)
     unlisted = forbidden("list", "upstreamgroups.gloo.solo.io")
     with faults(app.cluster.apiserver, {**unlisted, "userAgent": "crossfade-cli"}):
         notes = found(app, "note")

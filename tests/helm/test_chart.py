@@ -1,10 +1,12 @@
 """What somebody meets who installs the chart: its values, its messages, its names."""
 
 import importlib.metadata
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import helm_python as helm
@@ -18,6 +20,9 @@ Render = Callable[..., list[Document]]
 
 IMAGE = {"image": {"repository": "registry.example.org/crossfade"}}
 WARNING = 2
+DEFINITIONS = json.loads((Path(__file__).parents[2] / "helm/crossfade/values.schema.json").read_text())[
+    "definitions"
+]
 
 
 def test_helm_finds_nothing_to_warn_of(folder: Path) -> None:
@@ -51,6 +56,73 @@ def test_without_an_image_the_message_says_what_to_set(chart: helm.Chart) -> Non
     ("values", "said"),
     [
         pytest.param({"replicas": 2}, "additional properties 'replicas' not allowed", id="unknown"),
+        pytest.param({"replicaCount": -1}, "'/replicaCount': minimum: got -1, want 0", id="negative-count"),
+        pytest.param({"replicaCount": "2"}, "'/replicaCount': got string, want integer", id="count-text"),
+        pytest.param(
+            {"fullnameOverride": "1st"}, "'/fullnameOverride': '1st' does not match", id="digit-first"
+        ),
+        pytest.param({"commonLabels": {"a": "b c"}}, "'/commonLabels/a': 'b c' does not match", id="label"),
+        pytest.param({"podLabels": {"a": 1}}, "'/podLabels/a': got number, want string", id="label-number"),
+        pytest.param({"podAnnotations": {"a": True}}, "'/podAnnotations/a': got boolean", id="annotation"),
+        pytest.param(
+            {"leaderElection": {"leaseDuration": "15"}}, "'/leaderElection/leaseDuration'", id="lease-no-unit"
+        ),
+        pytest.param(
+            {"leaderElection": {"leaseDuration": "1500ms"}},
+            "'/leaderElection/leaseDuration'",
+            id="lease-parts",
+        ),
+        pytest.param({"leaderElection": True}, "'/leaderElection': got boolean, want object", id="election"),
+        pytest.param({"serviceMonitor": {"enable": True}}, "additional properties 'enable'", id="misspelled"),
+        pytest.param({"serviceMonitor": {"interval": "15"}}, "'/serviceMonitor/interval'", id="interval"),
+        pytest.param(
+            {"prometheusRule": {"enabled": "yes"}}, "'/prometheusRule/enabled': got string", id="yes"
+        ),
+        pytest.param(
+            {"networkPolicy": {"apiServerPorts": [0]}},
+            "'/networkPolicy/apiServerPorts/0': minimum",
+            id="port-0",
+        ),
+        pytest.param(
+            {"networkPolicy": {"apiServerPorts": []}},
+            "'/networkPolicy/apiServerPorts': minItems",
+            id="no-port",
+        ),
+        pytest.param(
+            {"networkPolicy": {"prometheusPort": 70000}},
+            "'/networkPolicy/prometheusPort': maximum",
+            id="port-max",
+        ),
+        pytest.param(
+            {"networkPolicy": {"from": ["10.0.0.1"]}}, "'/networkPolicy/from/0': got string", id="peer"
+        ),
+        pytest.param(
+            {"podDisruptionBudget": {"maxUnavailable": 0}},
+            "'/podDisruptionBudget/maxUnavailable'",
+            id="no-drain",
+        ),
+        pytest.param(
+            {"podDisruptionBudget": {"maxUnavailable": "0%"}},
+            "'/podDisruptionBudget/maxUnavailable'",
+            id="0%",
+        ),
+        pytest.param({"affinity": {"nodeAffinty": {}}}, "additional properties 'nodeAffinty'", id="affinity"),
+        pytest.param(
+            {"topologySpreadConstraints": [{"maxSkew": 1}]},
+            "'/topologySpreadConstraints/0': missing properties 'topologyKey', 'whenUnsatisfiable'",
+            id="spread",
+        ),
+        pytest.param({"livenessProbe": {"path": "/"}}, "'/livenessProbe': additional properties", id="probe"),
+        pytest.param({"extraArgs": "--context=a"}, "'/extraArgs': got string, want array", id="args"),
+        pytest.param(
+            {"extraEnv": [{"name": "A", "value": 1}]},
+            "'/extraEnv/0/value': got number, want string",
+            id="env",
+        ),
+        pytest.param({"extraEnv": [{"value": "1"}]}, "'/extraEnv/0': missing property 'name'", id="env-name"),
+        pytest.param({"extraVolumes": [{"name": "settings"}]}, "'/extraVolumes/0/name'", id="volume-ours"),
+        pytest.param({"extraVolumes": [{}]}, "'/extraVolumes/0': missing property 'name'", id="volume-name"),
+        pytest.param({"extraObjects": [{"kind": "Secret"}]}, "'/extraObjects/0': missing prop", id="object"),
         pytest.param(
             {"log": {"colour": True}}, "'/log': additional properties 'colour'", id="unknown-inside"
         ),
@@ -149,13 +221,17 @@ def test_the_schema_knows_exactly_the_values_that_there_are(chart: helm.Chart) -
     assert there == described
 
 
-def test_every_value_is_explained(folder: Path) -> None:
-    lines = (folder / "values.yaml").read_text().splitlines()
-    values = [at for at, line in enumerate(lines) if re.match(r" *\w+: \S", line)]
-    resources = lines.index("resources:")
-    for at in [*(at for at in values if at < resources), resources]:
-        above = next(line.strip() for line in reversed(lines[:at]) if not re.match(r" *# (?!--)", line))
-        assert above.startswith("# -- "), lines[at]
+def test_every_value_is_explained(chart: helm.Chart, folder: Path, manifests: ModuleType) -> None:
+    """By a comment of its own, or of the value that it is a part of."""
+    assert chart.schema is not None
+    told = {path: text for path, _, text in manifests.described(folder)}
+    silent = [
+        path
+        for path in _fields(chart.values, chart.schema)
+        if not any(path == each or path.startswith(f"{each}.") for each in told)
+    ]
+    assert silent == []
+    assert [path for path, text in told.items() if not text.endswith((".", ":", "`"))] == []
 
 
 def test_the_notes_warn_where_nothing_can_be_judged(chart: helm.Chart) -> None:
@@ -169,6 +245,12 @@ def test_the_notes_say_which_canaries_are_looked_after(chart: helm.Chart) -> Non
     assert "Canaries of namespace shop." in _notes(chart, {"watchNamespace": "shop"})
 
 
+def test_the_notes_say_how_to_stop_all_releases(chart: helm.Chart) -> None:
+    command = "kubectl --namespace crossfade-system create configmap freeze "
+    assert command in _notes(chart, {"stopConfigMap": "freeze"})
+    assert "create configmap" not in _notes(chart, {"stopConfigMap": ""})
+
+
 @pytest.mark.parametrize(
     ("release", "name"),
     [
@@ -180,12 +262,19 @@ def test_the_notes_say_which_canaries_are_looked_after(chart: helm.Chart) -> Non
 )
 def test_objects_are_named_after_the_release(render: Render, release: str, name: str) -> None:
     documents = render(release=release)
-    inside = [document["metadata"] for document in documents if "namespace" in document["metadata"]]
+    inside = [
+        document["metadata"]
+        for document in documents
+        if "namespace" in document["metadata"] and "Role" not in document["kind"]
+    ]
     assert {(metadata["namespace"], metadata["name"]) for metadata in inside} == {("crossfade-system", name)}
     assert Counter(document["kind"] for document in documents) == {
         "ClusterRole": 2,
         "ClusterRoleBinding": 2,
+        "ConfigMap": 1,
         "Deployment": 1,
+        "Role": 1,
+        "RoleBinding": 1,
         "Service": 1,
         "ServiceAccount": 1,
     }
@@ -198,11 +287,18 @@ def _notes(chart: helm.Chart, values: Document) -> str:
 
 def _properties(schema: Document, at: str = "") -> Iterator[str]:
     """Give the paths of what the schema describes, without what is inside of open objects."""
-    for name, below in schema.get("properties", {}).items():
-        yield from _properties(below, f"{at}{name}.") if "properties" in below else [f"{at}{name}"]
+    for name, below in _known(schema).items():
+        yield from _properties(below, f"{at}{name}.") if _known(below) else [f"{at}{name}"]
 
 
 def _fields(values: Mapping[str, Any], schema: Document, at: str = "") -> Iterator[str]:
     for name, value in values.items():
-        below = schema.get("properties", {}).get(name, {})
-        yield from _fields(value, below, f"{at}{name}.") if "properties" in below else [f"{at}{name}"]
+        below = _known(schema).get(name, {})
+        yield from _fields(value, below, f"{at}{name}.") if _known(below) else [f"{at}{name}"]
+
+
+def _known(schema: Document) -> Document:
+    """Give the fields of an object, also where the schema refers to a definition."""
+    name = schema.get("$ref", "").removeprefix("#/definitions/")
+    found: Document = (DEFINITIONS[name] if name else schema).get("properties", {})
+    return found

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic.alias_generators import to_camel
 from starlette.routing import Route
 
 from config.settings import PREFIX, Settings, load_settings
@@ -19,6 +21,7 @@ from controller.telemetry.http import Probes, application
 
 Document = dict[str, Any]
 Rendered = Callable[..., Document]
+Render = Callable[..., list[Document]]
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "helm/crossfade/values.schema.json").read_text())[
     "properties"
@@ -32,8 +35,10 @@ EVERY_VALUE = {
         "tls": {"caSecret": {"name": "authorities"}, "certSecret": {"name": "ours"}},
     },
     "watchNamespace": "shop",
+    "stopConfigMap": "freeze",
     "log": {"format": "console", "level": "debug"},
     "workers": 3,
+    "leaderElection": {"enabled": True, "leaseDuration": "30s", "renewWithin": "20s", "retry": "500ms"},
 }
 OTHERWISE = {
     "prometheus": {
@@ -42,18 +47,14 @@ OTHERWISE = {
         "tls": {"insecureSkipVerify": True},
     }
 }
+STOP = "crossfade-system/crossfade-stop"
 FILES = "/etc/crossfade/prometheus"
-
-
-def test_only_one_controller_runs_at_a_time(deployment: Rendered) -> None:
-    spec = deployment()["spec"]
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
 
 
 @pytest.mark.parametrize(
     ("values", "settings"),
     [
-        pytest.param({}, {"log_format": "json"}, id="defaults"),
+        pytest.param({}, {"log_format": "json", "stop_configmap": STOP}, id="defaults"),
         pytest.param(
             EVERY_VALUE,
             {
@@ -65,9 +66,16 @@ def test_only_one_controller_runs_at_a_time(deployment: Rendered) -> None:
                 "prometheus_cert_file": f"{FILES}/cert/tls.crt",
                 "prometheus_key_file": f"{FILES}/cert/tls.key",
                 "namespace": "shop",
+                "stop_configmap": "crossfade-system/freeze",
                 "log_format": "console",
                 "log_level": "debug",
                 "workers": 3,
+                "leader_election": True,
+                "lease_name": "crossfade",
+                "lease_namespace": "crossfade-system",
+                "lease_duration": dt.timedelta(seconds=30),
+                "lease_renew_within": dt.timedelta(seconds=20),
+                "lease_retry": dt.timedelta(milliseconds=500),
             },
             id="every-value",
         ),
@@ -75,6 +83,7 @@ def test_only_one_controller_runs_at_a_time(deployment: Rendered) -> None:
             OTHERWISE,
             {
                 "log_format": "json",
+                "stop_configmap": STOP,
                 "prometheus_url": "https://prometheus.example.org",
                 "prometheus_username": "reader/username",
                 "prometheus_password_file": f"{FILES}/basic/password",
@@ -85,21 +94,39 @@ def test_only_one_controller_runs_at_a_time(deployment: Rendered) -> None:
     ],
 )
 def test_the_process_reads_what_the_values_say(
-    deployment: Rendered, monkeypatch: pytest.MonkeyPatch, values: Document, settings: Document
+    render: Render, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, values: Document, settings: Document
 ) -> None:
-    for name in Settings.model_fields:
+    for name in ("config", *Settings.model_fields):
         monkeypatch.delenv(PREFIX + name.upper(), raising=False)
     expected = load_settings(listen_host="0.0.0.0", **settings)  # noqa: S104  # the pod's own network
-    for name, value in _variables(deployment(values)).items():
+    documents = render(values)
+    for name, value in _variables(_deployment(documents)).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CROSSFADE_CONFIG", str(_mounted(documents, tmp_path)))
     assert load_settings() == expected
 
 
-def test_every_setting_but_a_kubeconfig_can_be_made(deployment: Rendered) -> None:
-    settings = {PREFIX + name.upper() for name in Settings.model_fields}
-    in_the_clear = {"CROSSFADE_PROMETHEUS_BEARER_TOKEN", "CROSSFADE_PROMETHEUS_PASSWORD"}
-    made = {name for values in (EVERY_VALUE, OTHERWISE) for name in _variables(deployment(values))}
-    assert made == settings - in_the_clear - {"CROSSFADE_KUBECONFIG", "CROSSFADE_CONTEXT"}
+def test_every_setting_but_a_kubeconfig_can_be_made(render: Render) -> None:
+    made = set()
+    for documents in (render(EVERY_VALUE), render(OTHERWISE)):
+        made |= set(_variables(_deployment(documents))) - {"CROSSFADE_CONFIG"}
+        made |= set(yaml.safe_load(_settings(documents)))
+    in_the_clear = {"prometheusBearerToken", "prometheusPassword"}
+    settings = {to_camel(name) for name in Settings.model_fields} - in_the_clear
+    user = {"prometheusUsername"}
+    assert made - {"CROSSFADE_PROMETHEUS_USERNAME"} == settings - user - {"kubeconfig", "context"}
+    assert "CROSSFADE_PROMETHEUS_USERNAME" in made
+
+
+def test_other_settings_make_other_pods(deployment: Rendered) -> None:
+    def checksum(values: Document) -> str:
+        annotations: dict[str, str] = deployment(values)["spec"]["template"]["metadata"]["annotations"]
+        return annotations["checksum/settings"]
+
+    assert checksum({}) == checksum({"service": {"annotations": {"a": "b"}}})
+    others = ({"workers": 9}, {"watchNamespace": "shop"}, {"replicaCount": 2})
+    assert len({checksum(values) for values in ({}, *others)}) == 4
+    assert checksum({}) == checksum({"podAnnotations": {"checksum/settings": "mine"}})
 
 
 @pytest.mark.parametrize(
@@ -133,12 +160,14 @@ def test_every_setting_but_a_kubeconfig_can_be_made(deployment: Rendered) -> Non
     ],
 )
 def test_secrets_are_mounted_where_the_process_looks(
-    deployment: Rendered, prometheus: Document, mounted: dict[str, tuple[str, str]]
+    render: Render, prometheus: Document, mounted: dict[str, tuple[str, str]]
 ) -> None:
-    rendered = deployment({"prometheus": {"url": "https://p.example.org", **prometheus}})
+    documents = render({"prometheus": {"url": "https://p.example.org", **prometheus}})
+    rendered = _deployment(documents)
     volumes = {volume.pop("name"): volume for volume in rendered["spec"]["template"]["spec"]["volumes"]}
+    assert volumes.pop("settings") == {"configMap": {"name": "crossfade"}}
     found = {}
-    for mount in _container(rendered)["volumeMounts"]:
+    for mount in _container(rendered)["volumeMounts"][1:]:
         assert mount["readOnly"] is True
         assert "subPath" not in mount, "the file would not follow the Secret"
         ((kind, source),) = volumes.pop(mount["name"]).items()
@@ -147,7 +176,8 @@ def test_secrets_are_mounted_where_the_process_looks(
             found[f"{mount['mountPath']}/{item['path']}"] = (name, item["key"])
     assert found == {f"{FILES}/{path}": source for path, source in mounted.items()}
     assert volumes == {}
-    paths = {value for name, value in _variables(rendered).items() if name.endswith("_FILE")}
+    settings = yaml.safe_load(_settings(documents))
+    paths = {value for name, value in settings.items() if name.endswith("File")}
     assert paths == set(found)
 
 
@@ -181,7 +211,7 @@ def test_crossfade_knows_its_arguments(deployment: Rendered) -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=60)
 
 
-def test_the_probes_are_sent_where_the_process_answers(deployment: Rendered) -> None:
+def test_the_probes_are_sent_where_the_process_answers(render: Render, deployment: Rendered) -> None:
     answered = application(Probes(alive=lambda: True, unready=lambda: (), metrics=lambda: b"")).routes
     container = _container(deployment())
     probes = [container[name]["httpGet"] for name in ("livenessProbe", "readinessProbe")]
@@ -191,29 +221,15 @@ def test_the_probes_are_sent_where_the_process_answers(deployment: Rendered) -> 
     }
     (port,) = container["ports"]
     assert {probe["port"] for probe in probes} == {port["name"]}
-    assert str(port["containerPort"]) == _variables(deployment())["CROSSFADE_LISTEN_PORT"]
+    assert port["containerPort"] == yaml.safe_load(_settings(render()))["listenPort"]
 
 
-def test_the_service_leads_to_the_pod(render: Callable[..., list[Document]], deployment: Rendered) -> None:
+def test_the_service_leads_to_the_pod(render: Render, deployment: Rendered) -> None:
     (service,) = [document["spec"] for document in render() if document["kind"] == "Service"]
     pod = deployment()["spec"]["template"]
     assert service["selector"].items() <= pod["metadata"]["labels"].items()
     assert deployment()["spec"]["selector"]["matchLabels"] == service["selector"]
     assert {port["targetPort"] for port in service["ports"]} == {_container(deployment())["ports"][0]["name"]}
-
-
-def test_the_pod_is_as_restricted_as_kubernetes_knows_it(deployment: Rendered) -> None:
-    """The Pod Security Standard `restricted`, and a root file system that cannot be written."""
-    pod = deployment()["spec"]["template"]["spec"]
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["securityContext"]["runAsUser"] > 0
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert _container(deployment())["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    assert not {"hostNetwork", "hostPID", "hostIPC", "volumes", "initContainers"} & set(pod)
 
 
 def test_an_image_may_be_private(deployment: Rendered) -> None:
@@ -227,6 +243,35 @@ def test_an_image_may_be_private(deployment: Rendered) -> None:
 def test_amounts_are_what_the_values_say(deployment: Rendered) -> None:
     amounts = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
     assert _container(deployment({"resources": amounts}))["resources"] == amounts
+
+
+def _deployment(documents: list[Document]) -> Document:
+    (found,) = [document for document in documents if document["kind"] == "Deployment"]
+    return found
+
+
+def _settings(documents: list[Document]) -> str:
+    """Give the settings file."""
+    (found,) = [document for document in documents if "settings.yaml" in document.get("data", {})]
+    text: str = found["data"]["settings.yaml"]
+    return text
+
+
+def _mounted(documents: list[Document], folder: Path) -> Path:
+    """Write what the volume of the settings holds, as the kubelet does; give the file that is named."""
+    deployment = _deployment(documents)
+    (mount,) = [each for each in _container(deployment)["volumeMounts"] if each["name"] == "settings"]
+    (volume,) = [
+        each for each in deployment["spec"]["template"]["spec"]["volumes"] if each["name"] == "settings"
+    ]
+    (found,) = [
+        document["data"]
+        for document in documents
+        if document["kind"] == "ConfigMap" and document["metadata"]["name"] == volume["configMap"]["name"]
+    ]
+    for name, text in found.items():
+        (folder / name).write_text(text)
+    return folder / Path(_variables(deployment)["CROSSFADE_CONFIG"]).relative_to(mount["mountPath"])
 
 
 def _container(deployment: Document) -> Document:

@@ -69,6 +69,7 @@ def test_looking_after_one_namespace_needs_rights_on_applications_only_there(ren
             *(str(CANARIES), f"{CANARIES}/status", str(METRIC_TEMPLATES)),
             *(str(DEPLOYMENTS), str(CONFIG_MAPS), str(EVENTS)),
         },
+        "crossfade-system": {str(CONFIG_MAPS)},
         None: {str(each) for each in (VIRTUAL_SERVICES, ROUTE_TABLES, UPSTREAM_GROUPS, UPSTREAMS)},
     }
 
@@ -109,7 +110,7 @@ def _roles(documents: Iterable[Document]) -> list[Document]:
 
 def _granted(rules: Iterable[Document]) -> Iterator[Right]:
     for rule in rules:
-        assert set(rule) == {"apiGroups", "resources", "verbs"}
+        assert set(rule) - {"resourceNames"} == {"apiGroups", "resources", "verbs"}
         for group in rule["apiGroups"]:
             for resource in rule["resources"]:
                 plural, _, subresource = resource.partition("/")

@@ -235,10 +235,14 @@ class _Ward:
             raise NotFound(f"get {resource} {namespace}/{name}: not found")
         return found
 
-    def list(self, resource: Resource, namespace: str | None = None) -> Listing:
+    def list(self, resource: Resource, namespace: str | None = None, name: str | None = None) -> Listing:
         self._check(resource)
         found = self._clinic.objects.get(resource, {})
-        listed = (each for where, each in found.items() if namespace in (None, where[0]))
+        listed = (
+            each
+            for where, each in found.items()
+            if namespace in (None, where[0]) and name in (None, where[1])
+        )
         return Listing(tuple(copy.deepcopy(each) for each in listed), "1")
 
     def watch(self, _resource: Resource, *_arguments: object, **_options: object) -> "_Silence":

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from config.canary import CanarySpec
+from config.schedule import Schedule
 from config.status import Status
 from controller.rollout import decide as decide_module
 from controller.rollout import form as form_module
@@ -74,11 +75,17 @@ def _name_version(world: Weather, version: str) -> None:
     world.spec = world.spec.model_copy(update={"workload": workload})
 
 
+FROZEN = Schedule.model_validate({"freeze": [{"from": "2026-01-01T00:00", "to": "2027-01-01T00:00"}]})
+"""Closed throughout, and long before."""
 TROUBLES: dict[str, Callable[[Weather], None]] = {
     "a problem": lambda world: setattr(world, "problem", "spec: wrong"),
     "a claim": lambda world: setattr(world, "claimed_by", "route belongs to another Canary"),
     "a shadowing of the user's own": lambda world: setattr(world, "own_shadowing", "route 0 has its own"),
     "paused": lambda world: setattr(world, "spec", world.spec.model_copy(update={"paused": True})),
+    "the line is stopped": lambda world: setattr(world, "stopped", "by ConfigMap ops/stop: disk full"),
+    "the schedule is closed": lambda world: setattr(
+        world, "spec", world.spec.model_copy(update={"schedule": FROZEN})
+    ),
     "Gloo is silent": lambda world: setattr(world, "gloo_answers", False),
     "Gloo dislikes shares": lambda world: setattr(world, "disliked", frozenset(WEIGHTS[2:])),
     "Gloo dislikes everything": lambda world: setattr(world, "disliked", frozenset(WEIGHTS)),

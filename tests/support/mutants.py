@@ -12,7 +12,7 @@ from controller import rollout
 from machine import Core, Rollouts
 
 
-LOGIC = ("at_rest", "choice", "commands", "decide", "form", "going_back", "going_on", "situation")
+LOGIC = ("at_rest", "choice", "commands", "decide", "form", "gates", "going_back", "going_on", "situation")
 """What is copied; the values that go in and out stay the same types."""
 
 

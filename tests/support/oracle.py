@@ -65,6 +65,8 @@ class Oracle:
         if seen.judgement is not None and self._blind_now(before, seen) is None:
             assert after.blind_since is None
         self._check_dry_run(world, seen, before, after)
+        if seen.stopped:
+            _check_stopped(world, before, decision)
         self._check_direction(world, seen, decision)
         self._check_arrival(world, seen, before, after)
 
@@ -138,13 +140,15 @@ class Oracle:
 
     def _note_hurry(self, before: Status, seen: Observation, after: Status) -> None:
         command = seen.command
+        if seen.stopped:
+            self.licence = 0
         if command is None or before.last_command == command.id or after.last_command != command.id:
             return
         if command.do is Do.PAUSE:
             self.licence = 0
-        if before.phase in IN_FLIGHT and command.do is Do.PROMOTE:
+        if before.phase in IN_FLIGHT and command.do is Do.PROMOTE and not seen.stopped:
             self.licence = max(self.licence, 1)
-        if before.phase in IN_FLIGHT and command.do is Do.PROMOTE_FULL:
+        if before.phase in IN_FLIGHT and command.do is Do.PROMOTE_FULL and not seen.stopped:
             self.licence = 1000
 
     def _note_steadiness(self, before: Status, seen: Observation) -> None:
@@ -216,6 +220,9 @@ class Oracle:
         assert seen.finalizer or before.phase is not Phase.PREPARING
         assert (seen.problem, seen.routes.problem, seen.claimed_by) == ("", "", "")
         assert (world.spec.paused, after.paused, after.refusal) == (False, False, "")
+        assert not seen.stopped
+        if _is_closed(world, seen.now) and after.phase not in {Phase.BAKING, Phase.FINISHING}:
+            assert self.licence > 0
         if self.copying and before.phase in {Phase.PREPARING, Phase.SHADOWING}:
             assert not seen.routes.own_shadowing
             assert before.phase is Phase.SHADOWING or after.phase is Phase.SHADOWING
@@ -270,6 +277,8 @@ class Oracle:
     def _may_retreat(self, world: Weather, seen: Observation, before: Status) -> bool:
         lowest = world.spec.ladder()[0].weight
         wanted = world.spec.analysis.blind.then == "Retreat" and before.weight > lowest
+        if seen.stopped and not seen.routes.in_form:
+            return False
         return wanted and self._long(world, seen, before) and not (seen.claimed_by or seen.deleting)
 
     def _check_retreat(self, world: Weather, seen: Observation, before: Status, decision: Decision) -> None:
@@ -382,4 +391,22 @@ def _late(world: Weather, before: Status) -> bool:
     if before.phase is not Phase.PREPARING or before.started_at is None or candidate is None:
         return False
     ready = candidate.counted and 0 < candidate.wanted <= candidate.ready
-    return not ready and world.now >= before.started_at + world.spec.progress_deadline
+    waited = world.stopped or world.spec.schedule is not None
+    return not (ready or waited) and world.now >= before.started_at + world.spec.progress_deadline
+
+
+def _is_closed(world: Weather, moment: dt.datetime) -> bool:
+    return world.spec.schedule is not None and world.spec.schedule.closed(moment) is not None
+
+
+def _check_stopped(world: Weather, before: Status, decision: Decision) -> None:
+    """Hold a decision of a stopped line against what the routes are: nobody gets more of the candidate."""
+    after, move, there = decision.status, decision.move, world.content
+    assert str(after.hurry) == "No"
+    assert not isinstance(move, ScaleToZero | DeleteDeployment)
+    if not isinstance(move, WriteRoutes) or before.phase not in CARRYING or there.stable is None:
+        return
+    candidate = before.candidate.version if before.candidate else ""
+    alone = 100 if there.stable == candidate else 0
+    given = alone if there.weight is None else there.weight
+    assert (move.form.weight or (100 if move.form.stable == candidate else 0)) <= given

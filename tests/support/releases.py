@@ -30,7 +30,7 @@ RESTING = {"Idle", "Promoted", "RolledBack"}
 class Controller:
     """`crossfade run` on a cluster, up inside of `with`; it can be killed and started again."""
 
-    def __init__(self, kubeconfig: Path, prometheus: str, folder: Path) -> None:
+    def __init__(self, kubeconfig: Path, prometheus: str, folder: Path, **settings: str) -> None:
         self.log = folder / "controller.log"
         self._environment = {
             **os.environ,
@@ -39,6 +39,7 @@ class Controller:
             "CROSSFADE_PROMETHEUS_TIMEOUT": "2s",
             "CROSSFADE_LISTEN_PORT": "0",
             "CROSSFADE_LOG_FORMAT": "json",
+            **{f"CROSSFADE_{name.upper()}": value for name, value in settings.items()},
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._began = 0

@@ -61,9 +61,13 @@ def write(folder: Path, periods: Sequence[Period], scrape: int = 30, seed: int =
         for number in range(period.pods):
             labels = f'version="{period.version}",pod="{period.version}-{period.number}-{number}"'
             _live(_Pod(labels), period, scrape, chance, (counts, buckets))
+    store(folder, ["# TYPE requests counter", *counts, "# TYPE seconds histogram", *buckets])
+
+
+def store(folder: Path, lines: Sequence[str]) -> None:
+    """Write lines of the OpenMetrics text format as blocks of a Prometheus' data folder."""
     text = folder / "past.txt"
-    lines = ["# TYPE requests counter", *counts, "# TYPE seconds histogram", *buckets, "# EOF", ""]
-    text.write_text("\n".join(lines))
+    text.write_text("\n".join([*lines, "# EOF", ""]))
     promtool = find(cache_folder()).with_name("promtool")
     command = [str(promtool), "tsdb", "create-blocks-from", "openmetrics", str(text), str(folder / "data")]
     subprocess.run(command, check=True, capture_output=True)

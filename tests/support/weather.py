@@ -121,6 +121,7 @@ class Weather:
     gloo_answers: bool = True
     problem: str = ""
     claimed_by: str = ""
+    stopped: str = ""
     own_shadowing: str = ""
     command: Command | None = None
     deleting: bool = False
@@ -183,6 +184,7 @@ class Weather:
             command=self.command,
             problem=self.problem,
             claimed_by=self.claimed_by,
+            stopped=self.stopped,
             deleting=self.deleting,
             finalizer=self.finalizer,
         )
@@ -190,9 +192,9 @@ class Weather:
     def clear_up(self) -> None:
         """Repair everything that only hinders; what people wanted stays wanted."""
         self.gloo_answers, self.disliked, self.refused = True, frozenset(), frozenset()
-        self.problem = self.claimed_by = self.own_shadowing = ""
+        self.problem = self.claimed_by = self.own_shadowing = self.stopped = ""
         any_version = self.spec.workload.model_copy(update={"version": None})
-        self.spec = self.spec.model_copy(update={"paused": False, "workload": any_version})
+        self.spec = self.spec.model_copy(update={"paused": False, "schedule": None, "workload": any_version})
         for name, workload in self.deployments.items():
             self.deployments[name] = replace(workload, ready=workload.wanted, counted=True)
         stable = self.status.stable or V1

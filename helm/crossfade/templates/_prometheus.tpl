@@ -18,33 +18,28 @@
 {{- end -}}
 
 {{- /* Secrets come as files, which follow the Secret; the user, which is none, as a variable. */ -}}
-{{- define "crossfade.prometheus.env" -}}
+{{- define "crossfade.prometheus.settings" -}}
 {{- $prometheus := .Values.prometheus -}}
-- {name: CROSSFADE_PROMETHEUS_URL, value: {{ $prometheus.url | quote }}}
-- {name: CROSSFADE_PROMETHEUS_TIMEOUT, value: {{ $prometheus.timeout | quote }}}
+prometheusUrl: {{ $prometheus.url | quote }}
+prometheusTimeout: {{ $prometheus.timeout | quote }}
 {{- with $prometheus.headers }}
-- {name: CROSSFADE_PROMETHEUS_HEADERS, value: {{ toJson . | quote }}}
+prometheusHeaders: {{ toJson . }}
 {{- end }}
-{{- with $prometheus.auth.bearerTokenSecret.name }}
-- {name: CROSSFADE_PROMETHEUS_BEARER_TOKEN_FILE, value: /etc/crossfade/prometheus/token/token}
+{{- if $prometheus.auth.bearerTokenSecret.name }}
+prometheusBearerTokenFile: /etc/crossfade/prometheus/token/token
 {{- end }}
-{{- with $prometheus.auth.basicSecret }}
-{{- if .name }}
-- name: CROSSFADE_PROMETHEUS_USERNAME
-  valueFrom:
-    secretKeyRef: {name: {{ .name | quote }}, key: {{ .usernameKey | quote }}}
-- {name: CROSSFADE_PROMETHEUS_PASSWORD_FILE, value: /etc/crossfade/prometheus/basic/password}
-{{- end }}
+{{- if $prometheus.auth.basicSecret.name }}
+prometheusPasswordFile: /etc/crossfade/prometheus/basic/password
 {{- end }}
 {{- if or $prometheus.tls.caSecret.name $prometheus.tls.caConfigMap.name }}
-- {name: CROSSFADE_PROMETHEUS_CA_FILE, value: /etc/crossfade/prometheus/ca/ca.crt}
+prometheusCaFile: /etc/crossfade/prometheus/ca/ca.crt
 {{- end }}
-{{- with $prometheus.tls.certSecret.name }}
-- {name: CROSSFADE_PROMETHEUS_CERT_FILE, value: /etc/crossfade/prometheus/cert/tls.crt}
-- {name: CROSSFADE_PROMETHEUS_KEY_FILE, value: /etc/crossfade/prometheus/cert/tls.key}
+{{- if $prometheus.tls.certSecret.name }}
+prometheusCertFile: /etc/crossfade/prometheus/cert/tls.crt
+prometheusKeyFile: /etc/crossfade/prometheus/cert/tls.key
 {{- end }}
 {{- if $prometheus.tls.insecureSkipVerify }}
-- {name: CROSSFADE_PROMETHEUS_INSECURE_SKIP_VERIFY, value: "true"}
+prometheusInsecureSkipVerify: true
 {{- end }}
 {{- end -}}
 

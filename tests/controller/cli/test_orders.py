@@ -13,12 +13,16 @@ from controller.ports import ANNOTATION
 from controller.rollout.observation import Do
 
 
+STOPPED = status(held=held(HeldReason.STOPPED, needs_human=True))
 WAITING = status(held=held(HeldReason.AWAITING_APPROVAL, needs_human=True))
 
 
 @pytest.mark.parametrize(
     ("do", "seen", "said"),
     [
+        (Do.PROMOTE, STOPPED, "nothing hurries past that: shop/echo is"),
+        (Do.PROMOTE_FULL, STOPPED, "nothing hurries past that: shop/echo is"),
+        (Do.ABORT, STOPPED, ""),
         pytest.param(Do.APPROVE, WAITING, "", id="approve what waits for it"),
         pytest.param(Do.APPROVE, status(), "v2 does not wait for approval", id="approve what does not"),
         pytest.param(

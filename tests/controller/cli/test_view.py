@@ -113,6 +113,7 @@ def test_soak_does_not_begin_before_gloo_has_accepted() -> None:
             {},
             "next     find out who changes the routes, then crossfade resume echo -n shop",
         ),
+        (HeldReason.STOPPED, {}, {}, "next     kubectl delete the ConfigMap named above"),
         (HeldReason.PAUSED, {}, {"paused": True}, "next     set spec.paused to false"),
         (
             HeldReason.NOT_ACCEPTED,

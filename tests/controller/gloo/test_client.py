@@ -377,3 +377,21 @@ def test_objects_that_are_pinned_to_different_versions_have_no_one_version(world
     assert routes.see(world.spec("web", "api"), QUARTER).version is None
     seen = routes.see(world.spec("web", "raw"), QUARTER)
     assert (seen.version, seen.unpinned, seen.weight) == (None, True, None)
+
+
+def test_a_rise_that_comes_late_does_not_come_through_though_the_routes_look_the_same_again(
+    world: World,
+) -> None:
+    """Frozen between the decision and the patch: meanwhile others rose, found harm and went back."""
+
+    def overtaken() -> None:
+        raise Conflict("the Canary has changed")
+
+    world.add("web", single("v1"))
+    frozen = world.routes()
+    for route in (multi(v1=75, v2=25), single("v1")):
+        world.edit([{"op": "replace", "path": "/spec/virtualHost/routes/0", "value": route}])
+    with pytest.raises(Conflict, match="the Canary has changed"):
+        frozen.write(world.spec(), QUARTER, overtaken)
+    assert world.verbs() == ["patch", "get"]
+    assert world.stored() == [single("v1")]

@@ -104,7 +104,8 @@ def division(document: Json) -> dict[str, float]:
 def foreign(document: Json) -> Json:
     """Take away what a rollout may change: our destinations, testing routes, and Gloo's reports."""
     left = copy.deepcopy({"metadata": document["metadata"], "spec": document["spec"]})
-    left["metadata"].pop("resourceVersion", None)
+    for counter in ("resourceVersion", "generation"):
+        left["metadata"].pop(counter, None)
     routes = left["spec"]["virtualHost"]["routes"]
     left["spec"]["virtualHost"]["routes"] = [route for route in routes if not is_testing(route)]
     main_of(left)["routeAction"] = "ours"
@@ -178,7 +179,7 @@ class Server:
     @classmethod
     def of(cls, before: Status) -> "Server":
         document = virtual_service(before)
-        document["metadata"]["resourceVersion"] = "1"
+        document["metadata"] |= {"resourceVersion": "1", "generation": 1}
         stored = json.loads(json.dumps(dump_status(replace(before, observed_spec=SPEC))))
         canary = CanaryObject(
             KEY, "uid-1", "1", 1, T0, {}, (FINALIZER,), deleting=False, spec=SPEC, status=stored
@@ -201,7 +202,7 @@ class Server:
     def change(self, document: Json) -> Json:
         self.version += 1
         self.document = copy.deepcopy(document)
-        self.document["metadata"]["resourceVersion"] = str(self.version)
+        self.document["metadata"] |= {"resourceVersion": str(self.version), "generation": self.version}
         assert division(self.document) in self.allowed, "a weight that nobody decided"
         return self.document
 
@@ -392,6 +393,27 @@ def two_controllers(before: Status, others: Sequence[Callable[[Server], Actor]])
     return actors, functools.partial(judged, server, controllers)
 
 
+def one_that_was_frozen(others: Sequence[Callable[[Server], Actor]] = ()) -> Setting:
+    """One has found the candidate ready; another one takes over wherever that one stands, and goes back.
+
+    Then the routes are as they were when the first one decided.
+    """
+    server = Server.of(status(Phase.PREPARING, surveyed_at=T0))
+    frozen, successor = Controller("A", server, SAFE), Controller("B", server, SAFE)
+
+    def takes_over(pause: Pause) -> None:
+        for ready in (1, 0, 0):
+            server.accept()
+            successor.workloads = (running(V1), running(V2, ready=ready))
+            successor.canary = server.canary
+            successor.services.put(server.document)
+            successor.now += MINUTE
+            successor(pause)
+
+    actors: list[Actor] = [frozen, takes_over, *(other(server) for other in others)]
+    return actors, functools.partial(judged, server, [successor])
+
+
 @pytest.fixture(autouse=True)
 def quiet() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -431,6 +453,23 @@ def test_two_controllers_that_disagree_and_an_edit(change: Edit) -> None:
     assert orders(lambda: two_controllers(shifting(10), [other])) >= 12
 
 
+def test_one_that_was_frozen_between_its_decision_and_its_patch() -> None:
+    assert orders(one_that_was_frozen) >= 3
+
+
+def test_one_that_was_frozen_and_an_edit() -> None:
+    human = functools.partial(person, change=adds_a_timeout)
+    assert orders(lambda: one_that_was_frozen([human])) >= 12
+
+
+def test_a_rise_that_does_not_name_the_object_it_was_decided_on_would_be_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client, "unchanged", lambda _document: ())
+    with pytest.raises(AssertionError, match="a newer decision was undone"):
+        orders(one_that_was_frozen)
+
+
 def test_a_second_patch_without_a_look_at_the_canary_would_be_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -445,6 +484,7 @@ def test_a_patch_without_tests_would_be_noticed(monkeypatch: pytest.MonkeyPatch,
         return tuple(each for each in patch(*given) if each["op"] != "test")
 
     monkeypatch.setattr(client, "patch", careless)
+    monkeypatch.setattr(client, "unchanged", lambda _document: ())
     other = functools.partial(person, change=change)
     with pytest.raises(AssertionError, match="somebody else's edit was lost"):
         orders(lambda: one_controller(shifting(10), SAFE, [other]))

@@ -130,6 +130,9 @@ def asked(server: _Scripted) -> list[dict[str, Any]]:
 def _unobserved(_verb: str, _resource: str, _status: int) -> None: ...
 
 
+def _permitted() -> None: ...
+
+
 @pytest.fixture
 def connect(server: _Scripted) -> Iterator[Callable[..., Cluster]]:
     """Connect to the scripted server: hastily, three attempts without pauses."""
@@ -140,13 +143,20 @@ def connect(server: _Scripted) -> Iterator[Callable[..., Cluster]]:
         scheme: str = "http",
         renew: Callable[[object], None] | None = None,
         on_request: Observer = _unobserved,
+        permit: Callable[[], None] = _permitted,
     ) -> Cluster:
         host = f"{scheme}://127.0.0.1:{server.server_address[1]}"
         configuration = kube_client.Configuration(host=host, api_key={"BearerToken": "Bearer very-secret"})
         configuration.refresh_api_key_hook = renew  # type: ignore[assignment]  # typed as None
         limits = Limits(connect=5, read=1, attempts=3, total=5, pause=0)
         clusters.append(
-            Cluster(Login(configuration), user_agent="crossfade/test", limits=limits, on_request=on_request)
+            Cluster(
+                Login(configuration),
+                user_agent="crossfade/test",
+                limits=limits,
+                on_request=on_request,
+                permit=permit,
+            )
         )
         return clusters[-1]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller.errors import Conflict, EdgeError, Forbidden, NotFound, Refused, Unavailable
+from controller.errors import Conflict, Deposed, EdgeError, Forbidden, NotFound, Refused, Unavailable
 from controller.kube.client import Cluster
 from controller.kube.resources import CANARIES, DEPLOYMENTS, EVENTS, UPSTREAMS
 
@@ -323,3 +323,45 @@ def test_a_cluster_on_this_machine_is_reached_past_any_proxy(
     )
     play({"body": OBJECT})
     assert Cluster.connect(str(path)).read(DEPLOYMENTS, "shop", "web") == OBJECT
+
+
+class TestPermission:
+    """Whoever may have been replaced changes nothing any more."""
+
+    @staticmethod
+    def refuse() -> None:
+        raise Deposed("another process leads")
+
+    @pytest.mark.parametrize(
+        "write",
+        [
+            pytest.param(lambda cluster: cluster.create(DEPLOYMENTS, "shop", OBJECT), id="create"),
+            pytest.param(lambda cluster: cluster.patch(DEPLOYMENTS, "shop", "web", []), id="patch"),
+            pytest.param(lambda cluster: cluster.patch(DEPLOYMENTS, "shop", "web", {}), id="merge"),
+            pytest.param(lambda cluster: cluster.replace(DEPLOYMENTS, OBJECT), id="replace"),
+            pytest.param(lambda cluster: cluster.delete(DEPLOYMENTS, "shop", "web", uid="1"), id="delete"),
+        ],
+    )
+    def test_no_write_is_sent_without_it(
+        self, connect: Callable[..., Cluster], play: Play, asked: Asked, write: Callable[[Cluster], object]
+    ) -> None:
+        play({"body": OBJECT})
+        with pytest.raises(Deposed):
+            write(connect(permit=self.refuse))
+        assert asked == []
+
+    def test_reading_needs_none(self, connect: Callable[..., Cluster], play: Play) -> None:
+        play({"body": OBJECT})
+        assert connect(permit=self.refuse).read(DEPLOYMENTS, "shop", "web") == OBJECT
+
+    def test_it_is_asked_again_before_each_further_attempt(
+        self, connect: Callable[..., Cluster], play: Play, asked: Asked
+    ) -> None:
+        def once() -> None:
+            if asked:
+                raise Deposed("another process leads by now")
+
+        play({"code": 503}, {"body": OBJECT})
+        with pytest.raises(Deposed):
+            connect(permit=once).patch(DEPLOYMENTS, "shop", "web", [])
+        assert len(asked) == 1

@@ -216,10 +216,33 @@ def test_scaling_to_zero_is_seen_at_once_and_done_once(there: Neighbourhood) -> 
     assert stored["metadata"]["generation"] == 2
 
 
-def test_what_was_scaled_by_others_is_scaled_down_all_the_same(there: Neighbourhood) -> None:
+def test_what_was_scaled_by_others_is_scaled_down_once_that_is_seen(there: Neighbourhood) -> None:
     there.create(deployment())
     there.look()
     there.edit("web-v1", {"spec": {"replicas": 7}})
+    with pytest.raises(Conflict):
+        there.workloads.scale_to_zero(there.namespace, "web-v1", there.hash("web-v1"))
+    assert there.replicas("web-v1") == 7
+    there.look()
+    there.workloads.scale_to_zero(there.namespace, "web-v1", there.hash("web-v1"))
+    assert there.replicas("web-v1") == 0
+
+
+def test_a_version_that_is_in_use_again_is_not_scaled_down_by_an_old_decision(there: Neighbourhood) -> None:
+    """Frozen between its decision and its request: meanwhile it was scaled down, and back to serve."""
+    there.create(deployment())
+    there.look()
+    for replicas in (0, 3):
+        there.edit("web-v1", {"spec": {"replicas": replicas}})
+    with pytest.raises(Conflict):
+        there.workloads.scale_to_zero(there.namespace, "web-v1", there.hash("web-v1"))
+    assert there.replicas("web-v1") == 3
+
+
+def test_what_is_no_part_of_its_spec_may_change_meanwhile(there: Neighbourhood) -> None:
+    there.create(deployment())
+    there.look()
+    there.cluster.patch(DEPLOYMENTS, there.namespace, "web-v1", {"metadata": {"labels": {"seen": "yes"}}})
     there.workloads.scale_to_zero(there.namespace, "web-v1", there.hash("web-v1"))
     assert there.replicas("web-v1") == 0
 

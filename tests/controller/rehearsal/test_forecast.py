@@ -118,6 +118,8 @@ def test_a_plan_says_what_it_takes_for_granted() -> None:
     assert "no ratio metric acts" in reporting
     assert "without dryRun" in notes(ERRORS, LATENCY, analysis={"dryRun": True})
     assert "without it" in notes(ERRORS, LATENCY, paused=True)
+    frozen = {"freeze": [{"from": "00:00", "to": "24:00"}]}
+    assert "schedule: it goes on in its windows only" in notes(ERRORS, LATENCY, schedule=frozen)
     manual = {"steps": [{"weight": 10, "approval": "Manual"}]}
     assert "approvals" in notes(ERRORS, LATENCY, shifting=manual)
     testing = {**MINIMAL["spec"]["testing"], "approval": "Manual"}
@@ -125,7 +127,8 @@ def test_a_plan_says_what_it_takes_for_granted() -> None:
 
 
 def test_dry_runs_and_pauses_are_planned_as_if_they_acted() -> None:
-    planned = Plan(spec(ERRORS, analysis={"dryRun": True}, paused=True), TRAFFIC, 5)
+    frozen = {"freeze": [{"from": "00:00", "to": "24:00"}]}
+    planned = Plan(spec(ERRORS, analysis={"dryRun": True}, paused=True, schedule=frozen), TRAFFIC, 5)
     _, *bad = planned.carry_out()
     assert bad[-1].caught == 1.0
 

@@ -170,6 +170,15 @@ MUTANTS = {
     ),
     "no moment to object": Mutant("situation", "quiet = self.seen.now >= self.quiet_at", "quiet = True"),
     "rises although paused": Mutant("going_on", "if at.spec.paused or status.paused:", "if status.paused:"),
+    "rises although stopped": Mutant("gates", "if at.seen.stopped else None", "if False else None"),
+    "a hurry outlives a stop": Mutant("decide", "    if at.seen.stopped:\n", "    if False:\n"),
+    "what served is taken away while stopped": Mutant(
+        "at_rest", "not at.settled or at.seen.stopped:", "not at.settled:"
+    ),
+    "rises outside the schedule": Mutant("gates", "    if closed is None:\n", "    if True:\n"),
+    "only the first rise heeds the schedule": Mutant(
+        "going_on", "    if phase not in _AFTER_THE_LAST_RISE and", "    if False and"
+    ),
     "rises although refused": Mutant("going_on", "    if status.refusal:", "    if False:"),
     "rises in spite of a problem": Mutant("going_on", "    if at.problem:", "    if at.seen.routes.problem:"),
     "rises unready": Mutant(
