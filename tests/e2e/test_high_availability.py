@@ -91,6 +91,7 @@ def test_whoever_leads_may_freeze_be_killed_or_be_told_to_go(
     with app.load() as users:
         app.deploy("v2")
         app.until(lambda status: status.get("weight", 0) >= 20)
+        wait_for(lambda: str(one.said()), "v2 gets 20%")  # else that tick is told only after it woke up
         one.freeze()
         wait_for(two.leads, "lease.held")
         app.until(lambda status: (status.get("held") or {}).get("reason") == "AwaitingApproval")
