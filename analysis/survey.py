@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from analysis.diagnosis import Condition, Selector, diagnose, selectors_in, suspicions
 from analysis.dispersion import observed
@@ -31,6 +31,11 @@ _NEEDED = {"total", "buckets"}
 _MOST_SCRAPES = 8
 _ALL_OF_IT = Condition("le", 'le="+Inf"')
 """Of a histogram one bucket tells when it was scraped."""
+
+
+class _Problem(NamedTuple):
+    words: str
+    lacking: bool = False
 
 
 class Asked(Protocol):
@@ -58,6 +63,8 @@ class Survey:
     """Why the metrics cannot be judged, with the field and what would be right; nothing may open."""
     unanswered: str = ""
     """Why Prometheus did not answer; it is to be asked again."""
+    lacking: bool = False
+    """The problem is only that nothing is known of stable: it may not have been scraped yet."""
 
 
 def take(evidence: Asked, analysis: Analysis, subject: Subject, at: dt.datetime) -> Survey:
@@ -67,7 +74,7 @@ def take(evidence: Asked, analysis: Analysis, subject: Subject, at: dt.datetime)
     if unanswered := _unanswered(answers):
         return Survey(Memory(), at, unanswered=unanswered)
     if problem := _problem(evidence, analysis, queries, answers, at):
-        return Survey(Memory(), at, problem=problem)
+        return Survey(Memory(), at, problem.words, lacking=problem.lacking)
     counted = counted_queries(analysis, queries)
     if not counted:
         return Survey(Memory(tuple(begun(metric, ()) for metric in analysis.metrics)), at)
@@ -189,7 +196,7 @@ def _problem(
     queries: Sequence[Query],
     answers: Mapping[str, Answer],
     at: dt.datetime,
-) -> str:
+) -> _Problem | None:
     """Find the first metric that cannot be judged."""
     everything = {query.id: answers.get(query.id, ()) for query in queries}
     _, readings = count(analysis, None, queries, everything)
@@ -198,28 +205,29 @@ def _problem(
             if origin(query.id).metric != metric.name:
                 continue
             if problem := _wrong(evidence, query, everything[query.id], at):
-                return f"{_field(number, query)}: {problem}"
+                return problem._replace(words=f"{_field(number, query)}: {problem.words}")
         match readings[metric.name].stable:
             case NoData(reason=reason) if not isinstance(metric, QueryMetric):
-                return f"spec.analysis.metrics[{number}].{_place(metric, reason)}: {reason}"
+                return _Problem(f"spec.analysis.metrics[{number}].{_place(metric, reason)}: {reason}")
             case _:
                 pass
-    return ""
+    return None
 
 
-def _wrong(evidence: Asked, query: Query, answer: Answer, at: dt.datetime) -> str:
-    """Say why this answer is of no use; empty if it is."""
+def _wrong(evidence: Asked, query: Query, answer: Answer, at: dt.datetime) -> _Problem | None:
+    """Say why this answer is of no use; None if it is."""
     about = origin(query.id)
     if isinstance(answer, Failure):
-        return answer.reason
+        return _Problem(answer.reason)
     if about.part == "value" and len(answer) > 1:
-        return f"{len(answer)} series where one number was expected; sum() or max() makes one of them"
+        several = f"{len(answer)} series where one number was expected"
+        return _Problem(f"{several}; sum() or max() makes one of them")
     if about.role == "candidate" or about.part not in _NEEDED or answer:
-        return ""
+        return None
     suspects = suspicions(query)
     asked = [each for suspect in suspects for each in suspect.queries]
     found = evidence.ask(asked, at) if asked else {}
-    return f"stable cannot be measured: {diagnose(suspects, found)}"
+    return _Problem(f"stable cannot be measured: {diagnose(suspects, found)}", lacking=True)
 
 
 def _place(metric: RatioMetric | HistogramMetric, reason: str) -> str:

@@ -355,14 +355,16 @@ def _unsurveyed(at: Situation) -> Decision | None:
     """Wait until it is known that stable can be measured: the candidate could not be either."""
     if at.status.surveyed_at is not None:
         return None
-    survey, held = at.seen.survey, at.status.held
+    survey = at.seen.survey
     if survey is None:
         return _about_to_survey(at)
-    if survey.problem:
+    if survey.problem and not survey.lacking:
         return at.hold(HeldReason.STALLED, survey.problem, needs_human=True)
+    held = at.status.held
     since = held.since if held is not None and held.reason is HeldReason.BLIND else at.seen.now
     overdue = at.seen.now >= since + at.spec.analysis.blind.after
-    return at.hold(HeldReason.BLIND, f"{at.where()}: blind, {survey.unanswered}", needs_human=overdue)
+    message = f"{at.where()}: blind, {survey.problem or survey.unanswered}"
+    return at.hold(HeldReason.BLIND, message, needs_human=overdue)
 
 
 def _about_to_survey(at: Situation) -> Decision:

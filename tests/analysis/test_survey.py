@@ -253,6 +253,7 @@ def test_free_queries_alone_are_asked_once() -> None:
 def test_what_cannot_be_judged_is_said_with_its_field(told: dict[str, Any], problem: str) -> None:
     found, teller = taken(**told)
     assert (found.problem, found.unanswered, found.memory) == (problem, "", Memory())
+    assert found.lacking is ("no series" in problem)
     assert len(teller.asked) <= 4
 
 

@@ -59,6 +59,8 @@ class Opinion:
     answered: bool = True
     problem: str = ""
     """Why stable cannot be measured."""
+    lacking: bool = False
+    """It may only not have been scraped yet."""
 
     def judgement(self, world: "Weather") -> Judgement:
         """Give it as one evaluation, now."""
@@ -85,7 +87,9 @@ class Opinion:
     def survey(self, world: "Weather") -> Survey:
         """Give it as a look at stable's past, now."""
         unanswered = "" if self.answered else "connection refused"
-        return Survey(Memory(), world.now, "" if unanswered else self.problem, unanswered)
+        return Survey(
+            Memory(), world.now, "" if unanswered else self.problem, unanswered, lacking=self.lacking
+        )
 
 
 GOOD = Opinion(Verdict.SAFE)
@@ -100,7 +104,8 @@ OPINIONS = (
     NO_DATA,
     AWAY,
     Opinion(Verdict.HARMFUL, HeldReason.OUT_OF_BOUNDS),
-    Opinion(Verdict.SAFE, problem="spec.analysis.metrics[0].ratio.total: no series of v1"),
+    Opinion(Verdict.SAFE, problem="spec.analysis.metrics[0].ratio: total is below bad"),
+    Opinion(Verdict.SAFE, problem="spec.analysis.metrics[0].ratio.total: no series of v1", lacking=True),
 )
 
 

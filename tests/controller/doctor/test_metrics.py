@@ -22,8 +22,8 @@ SUBJECT = Subject("echo", SHOP, "echo", V1, None, dt.timedelta(seconds=10))
 NOTHING = 'spec.analysis.metrics[0].ratio.total: stable cannot be measured: no series; without version="v1"'
 
 
-def survey(scrape: float | None = 5.0, **told: str) -> Survey:
-    return Survey(Memory((), Weighed(scrape=scrape)), NOW, **told)
+def survey(scrape: float | None = 5.0, problem: str = "", unanswered: str = "") -> Survey:
+    return Survey(Memory((), Weighed(scrape=scrape)), NOW, problem, unanswered)
 
 
 def faulty(instead: dict[str, str], number: int = 0) -> Measured:

@@ -41,8 +41,8 @@ MUTANTS = {
     ),
     "a survey's problem is passed over": Mutant(
         "going_on",
-        "    if survey.problem:\n        return at.hold",
-        "    if survey.problem:\n        return None\n    if survey.problem:\n        return at.hold",
+        "    if survey.problem and not survey.lacking:\n",
+        "    if survey.problem and not survey.lacking:\n        return None\n    if False:\n",
     ),
     "an unanswered survey will do": Mutant(
         "decide", "    if survey.problem or survey.unanswered:", "    if survey.problem:"

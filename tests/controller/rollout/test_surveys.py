@@ -31,6 +31,8 @@ STABLE_AWAY = (running(V1, ready=0), running(V2))
 
 class TestSurvey:
     WRONG = replace(SURVEYED, problem="spec.analysis.metrics[0].ratio.total: no series of v1")
+    LACKING = replace(WRONG, lacking=True)
+    LACKING_WORDS = f"v2 at 0%: blind, {WRONG.problem}"
     AWAY = replace(SURVEYED, unanswered="connection refused")
     AWAY_WORDS = "v2 at 0%: blind, connection refused"
 
@@ -60,6 +62,7 @@ class TestSurvey:
         ("survey", "reason", "words", "needs_human"),
         [
             pytest.param(WRONG, HeldReason.STALLED, WRONG.problem, True, id="unmeasurable"),
+            pytest.param(LACKING, HeldReason.BLIND, LACKING_WORDS, False, id="not scraped yet"),
             pytest.param(AWAY, HeldReason.BLIND, AWAY_WORDS, False, id="away"),
         ],
     )
@@ -96,16 +99,17 @@ class TestSurvey:
             pytest.param(HeldReason.NOT_READY, HOUR, False, id="something else was waited for"),
         ],
     )
-    def test_a_prometheus_that_stays_away_needs_a_human(
-        self, reason: HeldReason, ago: dt.timedelta, *, needs_human: bool
+    @pytest.mark.parametrize("survey", [AWAY, LACKING], ids=["away", "not scraped yet"])
+    def test_what_stays_away_needs_a_human(
+        self, survey: Survey, reason: HeldReason, ago: dt.timedelta, *, needs_human: bool
     ) -> None:
         before = status(Phase.PREPARING, held=Held(reason, "before", T0 - ago))
-        got = tick(before, survey=self.AWAY).status.held
+        got = tick(before, survey=survey).status.held
         assert got is not None
         assert got.needs_human is needs_human
 
     @pytest.mark.parametrize("hurry", [Hurry.STEP, Hurry.FULL])
-    @pytest.mark.parametrize("survey", [None, WRONG, AWAY])
+    @pytest.mark.parametrize("survey", [None, WRONG, LACKING, AWAY])
     def test_a_human_may_go_on_without(self, hurry: Hurry, survey: Survey | None) -> None:
         got = tick(status(Phase.PREPARING, hurry=hurry), survey=survey)
         assert got.status.phase is Phase.TESTING
