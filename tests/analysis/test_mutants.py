@@ -1,16 +1,12 @@
 """The tests of the pure modules are worth something: they notice every one of these mistakes."""
 
-import json
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import analysis
-import trials as trials_program
+from copies import Trial, copied, plant, trying
 from judging_mutants import JUDGING
 from keeping_mutants import KEEPING
 from mutants import Mutant
@@ -21,13 +17,6 @@ pytestmark = pytest.mark.no_cover  # what is proved here is proved by much repet
 
 PACKAGE = Path(analysis.__path__[0])
 TESTS = Path(__file__).parent
-QUIETLY = [
-    *("-x", "-q", "--noconftest", "--hypothesis-seed=0"),
-    *("-p", "no:randomly", "-p", "no:cacheprovider"),
-    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # the process has imported Hypothesis before
-]
-
-Trial = Callable[[str, Path], int]
 
 MUTANTS = {
     "a version is asked about as the other one": Mutant(
@@ -97,40 +86,18 @@ MUTANTS = {
 
 
 @pytest.fixture(scope="module")
-def trials() -> Iterator[Trial]:
-    """Provide what runs the tests of a module on a copy of the package, and gives the exit code."""
-    command = [sys.executable, "-P", "-B", trials_program.__file__]
-    with subprocess.Popen(
-        command, cwd=TESTS.parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        asked, told = process.stdin, process.stdout
-
-        def trial(module: str, package: Path) -> int:
-            arguments = [*QUIETLY, str(TESTS / f"test_{module}.py")]
-            print(json.dumps([str(package.parent), *arguments]), file=asked, flush=True)
-            return int(told.readline())
-
+def trial() -> Iterator[Trial]:
+    with trying(TESTS.parents[1]) as trial:
         yield trial
-        asked.close()
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    """Copy the package to where a mistake can be planted."""
-    return Path(shutil.copytree(PACKAGE, tmp_path / "analysis", ignore=shutil.ignore_patterns("__pycache__")))
 
 
 @pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS)
-def test_the_tests_notice(mutant: Mutant, package: Path, trials: Trial) -> None:
-    module = package / f"{mutant.module}.py"
-    text = module.read_text()
-    assert text.count(mutant.line) == 1, f"{mutant.line!r} is no longer the one place to break"
-    module.write_text(text.replace(mutant.line, mutant.becomes))
-    assert trials(mutant.module, package) == pytest.ExitCode.TESTS_FAILED
+def test_the_tests_notice(mutant: Mutant, trial: Trial, tmp_path: Path) -> None:
+    copy = copied(PACKAGE, tmp_path)
+    plant(mutant, copy)
+    assert trial(TESTS / f"test_{mutant.module}.py", copy) == pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.mark.parametrize("module", sorted({mutant.module for mutant in MUTANTS.values()}))
-def test_the_tests_accept_a_copy_without_a_mistake(module: str, package: Path, trials: Trial) -> None:
-    assert trials(module, package) == pytest.ExitCode.OK
+def test_the_tests_accept_a_copy_without_a_mistake(module: str, trial: Trial, tmp_path: Path) -> None:
+    assert trial(TESTS / f"test_{module}.py", copied(PACKAGE, tmp_path)) == pytest.ExitCode.OK
