@@ -11,9 +11,9 @@ demo: $(VENV)/.sandbox  ## Release a good version and a bad one on a local clust
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/crossfade sandbox demo $(if $(KEEP),--keep)
 
 test: check  ## Everything: style, types, layers, unit, property and end-to-end tests
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile -m "not no_cover" --cov --cov-report=
-	$(BIN)/python -m pytest --numprocesses 2 -m no_cover
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not e2e and not no_cover" --cov --cov-report=
 	$(BIN)/coverage report --include='controller/rollout/*,controller/gloo/routes.py,analysis/*' --omit='analysis/connection.py,analysis/prometheus.py' --fail-under=100
+	$(BIN)/python -m pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder -m "e2e or no_cover"
 
 check: $(VENV)/.dev  ## Style, types and layers only
 	$(BIN)/ruff format --check .

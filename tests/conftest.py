@@ -17,6 +17,21 @@ Kubectl = Callable[..., str]
 KUBECTL = Path(sys.executable).with_name("kubectl")
 
 
+LONGEST = ("chaos", "controller/rollout/test_mutants", "e2e", "sandbox")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that nobody waits for it alone at the end."""
+    tests = Path(__file__).parent
+
+    def turn(item: pytest.Item) -> int:
+        place = item.path.relative_to(tests).as_posix()
+        return next((at for at, each in enumerate(LONGEST) if place.startswith(each)), len(LONGEST))
+
+    items.sort(key=turn)
+
+
 @pytest.fixture(autouse=True)
 def fresh_logging() -> Iterator[None]:
     """Undo what the command line or the service configure for the whole process."""
