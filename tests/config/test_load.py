@@ -1,7 +1,6 @@
 """What people get wrong, and what they are told."""
 
 import copy
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -460,10 +459,8 @@ def test_yes_and_on_are_booleans_as_they_are_for_kubectl() -> None:
 
 def test_aliases_cannot_explode() -> None:
     bomb = "".join(f"  a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
-    began = time.monotonic()
     (complaint,) = told(f"{GOOD}  a0: &a0 [x]\n{bomb}")
     assert "more than 100000 values" in complaint
-    assert time.monotonic() - began < 5
 
 
 def problems_of(load: Callable[[Any], object], value: object) -> tuple[Problem, ...]:

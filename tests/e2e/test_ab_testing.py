@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lookout import held
 from releases import Application, failures
 
 
@@ -16,7 +17,7 @@ STUDY = {
         },
         {"queryParameters": [{"name": "preview", "value": "yes"}], "methods": ["GET"]},
     ],
-    "duration": "4s",
+    "duration": "1s",
     "requests": 60,
 }
 
@@ -27,7 +28,7 @@ def adopt(app: Application, **study: Any) -> None:
 
 
 def test_the_group_alone_sees_the_version_until_it_serves_everybody(app: Application) -> None:
-    adopt(app)
+    adopt(app, approval="Manual")
     with app.load(60) as users, app.load(30, GROUP) as group:
         app.deploy("v2")
         status = app.until(lambda status: status["phase"] == "Testing" and "stepStartedAt" in status)
@@ -36,6 +37,8 @@ def test_the_group_alone_sees_the_version_until_it_serves_everybody(app: Applica
         assert set(app.versions(headers={**GROUP, "x-bot": "1"})) == {"v1"}
         assert set(app.versions(headers={"x-group": "later"})) == {"v1"}
         assert set(app.versions()) == {"v1"}
+        app.until(held("AwaitingApproval"))
+        app.crossfade("approve")
         entry = app.ended("v2")
         assert set(app.versions()) == {"v2"}
     assert status["weight"] == 0

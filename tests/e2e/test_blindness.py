@@ -25,7 +25,7 @@ def test_blind_for_too_long_it_retreats_and_goes_on_when_it_can_see_again(
             assert back["phase"] == "Shifting"
         finally:
             cluster.start("prometheus")
-        assert app.ended("v2", 90)["outcome"] == "Promoted"
+        assert app.ended("v2")["outcome"] == "Promoted"
     assert failures(users.snapshot()) == 0
     assert rises(app.writes()) == [10, 50, 50, 100]
     events = app.events()

@@ -52,7 +52,7 @@ def test_killed_fifty_times_in_one_rollout_it_ends_as_if_nothing_had_happened(
         killed += killing
         assert app.status()["phase"] == "Shifting"
         during = len(rises(app.writes()))
-        app.until(lambda status: (status.get("held") or {}).get("reason") == "AwaitingApproval", 60)
+        app.until(lambda status: (status.get("held") or {}).get("reason") == "AwaitingApproval")
         app.crossfade("approve")
         good, bad = app.ended("v2"), neighbour.ended("v2")
         assert set(app.versions()) == {"v2"}

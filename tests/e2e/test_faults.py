@@ -85,7 +85,7 @@ def test_rollout_survives_a_stormy_api_server(cluster: Cluster, app: Application
             cluster.apiserver, *({**fault, "userAgent": OURS, "times": asked} for fault in storm)
         ) as left:
             app.deploy("v2")
-            assert app.ended("v2", 90)["outcome"] == "Promoted"
+            assert app.ended("v2")["outcome"] == "Promoted"
             assert all(fault["times"] < asked for fault in left())
         assert set(app.versions()) == {"v2"}
     assert failures(users.snapshot()) == 0

@@ -25,6 +25,8 @@ Document = dict[str, Any]
 CROSSFADE = Path(sys.executable).with_name("crossfade")
 KUBECTL = Path(sys.executable).with_name("kubectl")
 RESTING = {"Idle", "Promoted", "RolledBack"}
+PATIENCE = 120.0
+"""Seconds; machines may be slow, and a test that fails may take its time."""
 
 
 class Controller:
@@ -247,7 +249,7 @@ class Application:
         status: Document = answer.json().get("status") or {} if answer.ok else {}
         return status
 
-    def until(self, condition: Callable[[Document], bool], patience: float = 45) -> Document:
+    def until(self, condition: Callable[[Document], bool], patience: float = PATIENCE) -> Document:
         """Wait for a status; what it was last is in the failure."""
         deadline = time.monotonic() + patience
         while not condition(status := self.status()):
@@ -266,7 +268,7 @@ class Application:
         self.canary(**changes)
         self.until(lambda status: status.get("phase") == "Idle")
 
-    def ended(self, version: str, patience: float = 60) -> Document:
+    def ended(self, version: str, patience: float = PATIENCE) -> Document:
         """Wait until the rollout of a version is over; give its entry in the history."""
 
         def entry(status: Document) -> Document | None:
