@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from analysis import evidence
-from analysis.dispersion import dispersion, observed
+from analysis.dispersion import ENOUGH, dispersion, observed
 from analysis.evidence import log_mean_exp
 from analysis.latency import Tally, aligned, harm, tally, watched, worst
 from analysis.readings import Counts, Latencies, MetricReading, NoData, Reading
@@ -91,6 +91,7 @@ def weigh(metric: CountedMetric, before: MetricStatus, reading: MetricReading, r
     rules = replace(rules, settled=proves)
     tests = _added(metric, tests, candidate, against, rules)
     status = _measured(status, tests, candidate, rules)
+    status = replace(status, doubtful=_doubtful(metric, tests, rules))
     if harmful := _harm(metric, tests, rules):
         return replace(status, verdict=Verdict.HARMFUL, message=harmful)
     if blind:
@@ -114,7 +115,7 @@ def limits(metric: CountedMetric) -> str:
 
 def leans(status: MetricStatus) -> bool:
     """Tell whether the evidence leans towards harm, although it may not be shown yet."""
-    return status.odds is not None and status.odds >= LEANING
+    return status.doubtful or (status.odds is not None and status.odds >= LEANING)
 
 
 def not_yet_safe(status: MetricStatus) -> str:
@@ -255,6 +256,23 @@ def _strongest(tests: Tests) -> _Strongest | None:
     return max(made, default=None)
 
 
+def _doubtful(metric: CountedMetric, tests: Tests, rules: Rules) -> bool:
+    """Tell whether a rise would go against the counts, which only an assumption about stable excuses.
+
+    Until stable was seen for long enough its bad requests are taken for bursts,
+    which keeps a good version from being rolled back. They are no reason to go on.
+    """
+    own = _watched(tests)
+    if own is None or own.dispersion.windows >= ENOUGH:
+        return False
+    counted = evidence.Arm(tests.requests, own.bad)
+    stable = evidence.Arm(tests.stable_requests, own.stable_bad)
+    against = [evidence.worse((), counted, stable, metric.tolerate, 1.0)]
+    if (allowed := _allowed(metric, own.dispersion, rules)) is not None:
+        against.append(evidence.above((), counted, allowed, 1.0))
+    return max(map(log_mean_exp, against)) >= math.log(LEANING)
+
+
 def _harm(metric: CountedMetric, tests: Tests, rules: Rules) -> str:
     """Say how harm was shown; empty if it was not."""
     strongest = _strongest(tests)
@@ -273,7 +291,9 @@ def _found(status: MetricStatus, tests: Tests, reading: Reading, rules: Rules) -
         return "no requests yet" + (f", {note}" if note else "")
     strongest, needed = _strongest(tests), f"rolls back at {_odds(rules.needed)}"
     if strongest and leans(status):
-        return f"{_described(tests, strongest)}: leans towards harm, odds {_odds(strongest.log_e)}, {needed}"
+        young = ", while stable is too new to be sure" if status.doubtful else ""
+        leaning = f"leans towards harm{young}, odds {_odds(strongest.log_e)}"
+        return f"{_described(tests, strongest)}: {leaning}, {needed}"
     found = _described(tests)
     if status.requests < rules.min_requests:
         return f"{found}; {status.requests:,} of {rules.min_requests:,} requests at this step so far"

@@ -183,6 +183,8 @@ class MetricStatus:
     """As people write it: `<= 1%, <= 1.5 x stable`, `p99 <= 0.5s, <= 1.5 x stable`, `0.2 .. 0.8`."""
     odds: float | None = None
     """The strongest evidence of harm among its tests, as odds to one; None: nothing was tested."""
+    doubtful: bool = False
+    """Its counts alone lean towards harm; stable is too new to tell whether bad requests come in bursts."""
     requests: int = 0
     """Of the candidate, settled, at this step."""
     bad: int = 0

@@ -152,6 +152,29 @@ class TestAgainstStable:
         assert known(second).limit == pytest.approx(evidence.above(limit, Arm(100, 2), 0.01, 1 / 7.65))
         assert weighed(RATIO, *[quiet] * 20, before=NEVER_SEEN).dispersion == 1
 
+    @pytest.mark.parametrize(
+        ("metric", "window"),
+        [
+            pytest.param(RATIO, (Counts(177, 9), NOTHING), id="against its limit"),
+            pytest.param(RELATIVE, (Counts(177, 9), Counts(180, 0)), id="against stable"),
+        ],
+    )
+    def test_what_is_only_assumed_of_it_excuses_no_rise(self, metric: CountedMetric, window: Pair) -> None:
+        got = weighed(metric, window, before=NEVER_SEEN, comparable=window[1] is not NOTHING)
+        assert (got.verdict, got.doubtful, leans(got)) == (UNDECIDED, True, True)
+        assert got.odds is not None
+        assert got.odds < 10
+        assert "leans towards harm, while stable is too new to be sure, odds " in got.message
+
+    @pytest.mark.parametrize(
+        ("before", "bad"),
+        [pytest.param(NEVER_SEEN, 2, id="nothing odd"), pytest.param(None, 9, id="stable is known")],
+    )
+    def test_there_is_no_doubt_without_a_reason(self, before: MetricStatus | None, bad: int) -> None:
+        known_for_bursts = surveyed((None, 540), squares=54.0 * 20) if before is None else before
+        got = weighed(RATIO, (Counts(177, bad), NOTHING), before=known_for_bursts, comparable=False)
+        assert (got.doubtful, leans(got)) == (False, False)
+
     def test_at_100_percent_what_stable_still_gets_is_no_comparison(self) -> None:
         window = (Counts(1000, 5), Counts(3, 0))
         got = weighed(RELATIVE, window, before=NEVER_SEEN, comparable=False)

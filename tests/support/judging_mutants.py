@@ -119,6 +119,14 @@ JUDGING = {
         "if isinstance(stable, Tally) and rules.comparable and rules.settled else None",
     ),
     "few requests are safe": Mutant("weighing", "safe = status.requests >= rules.min_requests and", "safe ="),
+    "what is assumed of stable excuses a rise": Mutant(
+        "weighing", "return status.doubtful or (", "return False or ("
+    ),
+    "doubt never ends": Mutant("weighing", "own.dispersion.windows >= ENOUGH", "own.dispersion.windows < 0"),
+    "doubt is about the limit alone": Mutant(
+        "weighing", "against = [evidence.worse((), counted, stable, metric.tolerate, 1.0)]", "against = [()]"
+    ),
+    "doubt is about stable alone": Mutant("weighing", "against.append(evidence.above(", "(evidence.above("),
     "leaning is safe": Mutant("weighing", "and not leans(status) and log", "and log"),
     "safe without evidence": Mutant("weighing", " and log_mean_exp(tests.safe) >= SAFE", ""),
     "a little evidence is safe": Mutant("weighing", "SAFE = math.log(1 / 0.05)", "SAFE = math.log(2)"),
