@@ -3,7 +3,7 @@
 import enum
 import functools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,7 +32,7 @@ from controller.cli.grounds import (
 )
 from controller.cli.reading import Canary, ExitCode, printable
 from controller.cli.session import CommandError, Name, Session, with_session
-from controller.cli.windows import windows_table
+from controller.cli.windows import Windows
 from controller.errors import EdgeError, NotFound
 from controller.kube.archive import gathered, is_owned, name_for
 from controller.kube.resources import CONFIG_MAPS
@@ -75,8 +75,9 @@ def _explain(  # noqa: PLR0913  # one parameter an option
         typer.Option(metavar="FILE", help="Judge again what --save wrote, without a cluster; 1: it differs."),
     ] = None,
 ) -> int:
-    """Say why a rollout was decided as it was, or what it waits for, and show the windows.
+    """Say why a rollout was decided so, or what it waits for.
 
+    Shows the grounds, metric by metric, and the windows.
     Every verdict is judged again from what was counted, and told if it comes out otherwise.
     """
     del replay  # carried out before there is a session
@@ -229,11 +230,11 @@ def _sentences(sentences: Iterable[Said]) -> Table:
     return grid
 
 
-def _windows(case: Case, metric: str | None, windows: Iterable[Record]) -> Table:
+def _windows(case: Case, metric: str | None, windows: Sequence[Record]) -> Windows:
     name = metric or case.leading
     tests = next((each.tests for each in case.metrics if each.name == name), None)
     bound = worst(tests.comparisons).bound if tests and tests.comparisons else None
-    return windows_table(tuple(windows), name, bound, case.differing)
+    return Windows(windows, name, bound, case.differing)
 
 
 def _document(case: Case, title: str, asides: list[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import yaml
 
 from controller.cli.reading import Canary, canary_of
 from controller.cli.session import Name, Session
+from controller.cli.stop import stopped
 from controller.cli.tables import canary_row, history_row, table
 from controller.clock import SystemClock
 from controller.errors import Unavailable
@@ -55,6 +56,8 @@ def get(
     elif name is not None:
         canaries = tuple(canary for canary in canaries if canary.key.name == name)
     listing = _Listing(session, output, single=name is not None, namespaces=all_namespaces)
+    if output in (None, Output.WIDE) and (words := stopped(session)):
+        typer.echo(words, err=True)
     if not canaries and output in (None, Output.WIDE) and not watch:
         where = "in any namespace" if namespace is None else f"in namespace {namespace}"
         typer.echo(f"no Canaries {where}", err=True)

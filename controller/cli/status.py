@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
+from config.status import HeldReason
 from controller.cli.get import DataFormat, as_data, without_bookkeeping
 from controller.cli.reading import Canary, ExitCode, canary_of, exit_code
 from controller.cli.session import CommandError, Name, Session, duration
+from controller.cli.stop import stopped
 from controller.cli.view import line, screen
 from controller.clock import SystemClock
 from controller.kube.resources import CANARIES, Document
@@ -49,10 +51,13 @@ def status(  # noqa: PLR0913  # one parameter an option
     canary = session.canary(name)
     if output is not None:
         typer.echo(as_data(without_bookkeeping(canary.document), output))
-    elif watch:
+        return exit_code(canary, release)
+    held = canary.status.held
+    if (held is None or held.reason is not HeldReason.STOPPED) and (words := stopped(session)):
+        typer.echo(words, err=True)
+    if watch:
         return Watching(session, canary, timeout, release).until_the_end()
-    else:
-        session.console.print(screen(canary, SystemClock().now()))
+    session.console.print(screen(canary, SystemClock().now()))
     return exit_code(canary, release)
 
 

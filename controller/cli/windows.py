@@ -1,8 +1,12 @@
 """The windows of a rollout as a table, for one metric. Pure."""
 
+import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +19,9 @@ from controller.cli.grounds import dig, odds
 from controller.cli.reading import printable
 
 
+NARROW = 28
+"""Columns that notes want beside the numbers, unless all of them are shorter."""
+
 _STYLES = {
     str(Verdict.SAFE): "green",
     str(Verdict.HARMFUL): "bold red",
@@ -23,38 +30,76 @@ _STYLES = {
 _ALARMING = {str(Verdict.HARMFUL), str(Verdict.BLIND)}
 
 
-def windows_table(
-    windows: Sequence[Record], metric: str, bound: float | None, differing: Sequence[Replayed]
-) -> Table:
-    """Show what was counted in each window for one metric, and what was said then.
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """What was counted in each window for one metric, and what was said then; rich prints it.
 
-    Args:
-        windows: Ascending.
-        metric: Its name.
-        bound: Of a histogram: bad is slower than this, in seconds.
-        differing: Windows that are judged otherwise now.
-
+    Notes stand beside the numbers where there is room for them, otherwise below.
     """
-    bad = "BAD" if bound is None else f">{bound:g}s"
-    shown = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
-    shown.add_column("TIME", no_wrap=True)
-    shown.add_column("WHERE", no_wrap=True)
-    for name in ("REQUESTS", bad, "STABLE", bad, "ODDS"):
-        shown.add_column(name, justify="right", no_wrap=True)
-    shown.add_column("VERDICT", no_wrap=True)
-    shown.add_column("NOTE", overflow="fold")
-    otherwise = {number_of(each.record) for each in differing}
-    for each in windows:
-        note = "comes out otherwise now" if number_of(each) in otherwise else ""
-        shown.add_row(*_row(each, metric, bound, note))
-    return shown
+
+    records: Sequence[Record]
+    """Ascending."""
+    metric: str
+    """Its name."""
+    bound: float | None
+    """Of a histogram: bad is slower than this, in seconds."""
+    differing: Sequence[Replayed] = ()
+    """Windows that are judged otherwise now."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lay it out for the width that there is."""
+        otherwise = {number_of(each.record) for each in self.differing}
+        rows = [
+            _row(each, self.metric, self.bound, "comes out otherwise now" * (number_of(each) in otherwise))
+            for each in self.records
+        ]
+        numbers = self._table(rows)
+        left = options.max_width - console.measure(numbers, options=options).maximum
+        if left >= min(max((len(row.note) for row in rows), default=0), NARROW):
+            yield self._table(rows, beside=True)
+            return
+        yield numbers
+        yield ""
+        yield _below(rows)
+
+    def _table(self, rows: Sequence["_Row"], *, beside: bool = False) -> Table:
+        bad = "BAD" if self.bound is None else f">{self.bound:g}s"
+        shown = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
+        shown.add_column("TIME", no_wrap=True)
+        shown.add_column("WHERE", no_wrap=True)
+        for name in ("REQUESTS", bad, "STABLE", bad, "ODDS"):
+            shown.add_column(name, justify="right", no_wrap=True)
+        shown.add_column("VERDICT", no_wrap=True)
+        if beside:
+            shown.add_column("NOTE", overflow="fold")
+        for row in rows:
+            shown.add_row(row.time, *row.cells, *([row.note] if beside else []))
+        return shown
 
 
-def _row(record: Record, metric: str, bound: float | None, note: str) -> list[str | Text]:
+class _Row(NamedTuple):
+    time: str
+    cells: Sequence[str | Text]
+    note: str
+
+
+def _below(rows: Sequence[_Row]) -> Table:
+    """List the notes by time; one that stands in several windows on end is told once."""
+    notes = Table.grid(padding=(0, 2))
+    notes.add_column(no_wrap=True)
+    notes.add_column(overflow="fold")
+    for note, run in itertools.groupby(rows, key=lambda row: row.note):
+        first, *others = run
+        if note:
+            notes.add_row(f"{first.time} to {others[-1].time}" if others else first.time, note)
+    return notes
+
+
+def _row(record: Record, metric: str, bound: float | None, note: str) -> _Row:
     try:
         window = window_of(record)
     except UnreadableRecordError as error:
-        return ["-", "", "", "", "", "", "", "", printable(str(error))]
+        return _Row("-", [""] * 7, printable(str(error)))
     reading = window.readings.get(metric)
     candidate, stable = (reading.candidate, reading.stable) if reading else (NoData("not measured"),) * 2
     verdict = printable(str(dig(record, "said", "verdict")))
@@ -64,15 +109,14 @@ def _row(record: Record, metric: str, bound: float | None, note: str) -> list[st
         *_notes(candidate, stable),
         _by_other(record, metric),
     ]
-    return [
-        f"{window.until:%H:%M:%S}",
+    cells: list[str | Text] = [
         _where(window),
         *_cells(candidate, bound),
         *_cells(stable, bound),
         _odds(dig(record, "said", "metrics", metric, "odds")),
         Text(verdict, _STYLES.get(verdict, "")),
-        printable("; ".join(filter(None, notes))),
     ]
+    return _Row(f"{window.until:%H:%M:%S}", cells, printable("; ".join(filter(None, notes))))
 
 
 def _where(window: Window) -> str:

@@ -18,12 +18,18 @@ class KubeLine:
 
     def stopped(self) -> str:
         """Say by what all releases are stopped and why; a line that cannot be seen counts as stopped."""
-        called = f"ConfigMap {self._namespace}/{self._name}"
         if (document := self._watched.get(self._namespace, self._name)) is not None:
-            return f"by {called}: {_reason(document)}"
+            return told(document)
         if not self._watched.synced:
+            called = f"ConfigMap {self._namespace}/{self._name}"
             return f"because {called} cannot be read ({self._watched.problem or 'not listed yet'})"
         return ""
+
+
+def told(document: Document) -> str:
+    """Say by which ConfigMap all releases are stopped, and why: `by ConfigMap ops/stop: disk full`."""
+    metadata = document["metadata"]
+    return f"by ConfigMap {metadata['namespace']}/{metadata['name']}: {_reason(document)}"
 
 
 def _reason(document: Document) -> str:

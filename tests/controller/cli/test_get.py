@@ -4,9 +4,11 @@ import signal
 import pytest
 import yaml
 
-from canaries import PROMOTED, ROLLED_BACK, resting, status
+from canaries import PROMOTED, ROLLED_BACK, held, resting, status
 from command_line import World
-from config.status import Phase
+from config.status import HeldReason, Phase
+from controller.cli.stop import VARIABLE
+from controller.kube.resources import CONFIG_MAPS
 
 
 def test_a_table_has_a_line_per_canary(world: World) -> None:
@@ -123,3 +125,39 @@ def test_without_history_nothing_is_printed_but_a_note(world: World) -> None:
     result = world.crossfade("history")
     assert (result.code, result.out) == (0, "")
     assert "no rollout has ended yet" in result.err
+
+
+@pytest.fixture
+def stop(world: World, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Stop all releases by a ConfigMap of the test's namespace; give what is said of it."""
+    monkeypatch.setenv(VARIABLE, f"{world.namespace}/stop")
+    document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "stop"}}
+    world.cluster.create(CONFIG_MAPS, world.namespace, document | {"data": {"reason": "disk full"}})
+    return f"all releases are stopped by ConfigMap {world.namespace}/stop: disk full\n"
+
+
+def test_a_stopped_line_is_told_where_nothing_is_under_way(world: World, stop: str) -> None:
+    assert world.crossfade("get").err == f"{stop}no Canaries in namespace {world.namespace}\n"
+    world.add("web", resting(Phase.IDLE))
+    for command in (("get",), ("get", "-o", "wide"), ("get", "-A"), ("status", "web")):
+        result = world.crossfade(*command)
+        assert (result.code, result.err) == (0, stop)
+
+
+def test_a_stopped_line_is_told_once_and_not_in_data(world: World, stop: str) -> None:
+    assert stop
+    world.add("web", status(held=held(HeldReason.STOPPED, needs_human=True)))
+    for command in (("status",), ("status", "-o", "json"), ("get", "-o", "json"), ("get", "-o", "name")):
+        assert world.crossfade(*command).err == ""
+
+
+def test_a_stop_that_nobody_can_look_for_is_a_wrong_variable(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add("web")
+    monkeypatch.setenv(VARIABLE, "stop")
+    result = world.crossfade("get")
+    assert (result.code, result.err) == (
+        1,
+        f"error: {VARIABLE}: found 'stop'; namespace and name are needed, like crossfade/crossfade-stop\n",
+    )
