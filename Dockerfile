@@ -15,7 +15,7 @@ ENV PIP_CONSTRAINT=/src/constraints.txt \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 RUN python -m venv --without-pip /opt/crossfade \
- && pip --python /opt/crossfade/bin/python install --only-binary :all: .
+ && pip --python /opt/crossfade/bin/python install --only-binary :all: --constraint constraints.txt '.[otel]'
 
 FROM ${BASE}
 ARG VERSION=0.0.0

@@ -3,11 +3,14 @@
 prometheus-api-client makes the requests. Its own retries are off (they are
 hidden, three by default) and a timeout is set (there is none by default); one
 retry follows here, for connections that fail. What it would pass over is seen by
-a hook on its session: warnings, partial answers, errors in Prometheus' own words.
+a hook on its session: warnings, partial answers, errors in Prometheus' own words,
+and a clock that is not ours: we ask about our "now", and would get another time's
+counters for it.
 """
 
 import base64
 import datetime as dt
+import email.utils
 import json
 import re
 import time
@@ -33,6 +36,8 @@ PAUSE = 0.2
 """Seconds before the one retry."""
 MOST_BYTES = 64 * 2**20
 """Of one answer."""
+MOST_APART = dt.timedelta(seconds=30)
+"""Between Prometheus' clock and ours."""
 
 _REFUSALS = {400, 422}
 _PASSING = {502, 503, 504}
@@ -66,18 +71,24 @@ class Connection:
         access: Who we are, and whom we trust.
         timeout: Of one question, its retry included.
         on_request: Called after every request with `answered`, `refused` or `failed`.
+        now: The clock that questions are asked by.
 
     """
 
     def __init__(
-        self, url: str, access: Access, timeout: dt.timedelta, on_request: Callable[[str], None]
+        self,
+        url: str,
+        access: Access,
+        timeout: dt.timedelta,
+        on_request: Callable[[str], None],
+        now: Callable[[], dt.datetime],
     ) -> None:
         self.seconds = timeout.total_seconds()
         parts = urlsplit(url.rstrip("/"))
         bare = parts._replace(netloc=parts.netloc.rpartition("@")[2])
         self.shown = bare._replace(query="", fragment="").geturl()
         self._on_request = on_request
-        self._session = _Session(_Credentials(access, parts.username, parts.password), access)
+        self._session = _Session(_Credentials(access, parts.username, parts.password), access, now)
         self._client = PrometheusConnect(
             url=bare.geturl(), retry=Retry(total=0), session=self._session, method="POST"
         )
@@ -189,8 +200,9 @@ class _Credentials(AuthBase):
 class _Session(requests.Session):
     """Sends parameters as a form, since joined queries are too long for a URL, and checks the answers."""
 
-    def __init__(self, credentials: _Credentials, access: Access) -> None:
+    def __init__(self, credentials: _Credentials, access: Access, now: Callable[[], dt.datetime]) -> None:
         super().__init__()
+        self._now = now
         self.hooks["response"] = [self._check]
         self.stream = True  # the body is read by _check, which knows the time that is left
         self.auth = self._credentials = credentials
@@ -236,6 +248,7 @@ class _Session(requests.Session):
             TimeoutError: it takes too long.
 
         """
+        apart = _apart(response, self._now())
         status, body = response.status_code, _body(response, options["timeout"])
         if status in _REFUSALS and body.get("status") == "error":
             said = str(body.get("error")).removeprefix('invalid parameter "query": ')
@@ -260,6 +273,26 @@ class _Session(requests.Session):
         wanted = {"matrix"} if str(response.url).endswith("/query_range") else {"vector", "scalar"}
         if (kind := data.get("resultType")) not in wanted:
             raise NoNumberError(f"it gives a {kind}; one number per series is needed")
+        if apart:
+            raise UnansweredError(apart)
+
+
+def _apart(response: requests.Response, now: dt.datetime) -> str:
+    """Say how far its clock is from ours, if that is too far; a server that does not tell is believed.
+
+    `now` is when the headers arrived: they were written at some time since the request was sent.
+    """
+    try:
+        there = email.utils.parsedate_to_datetime(response.headers.get("Date", ""))
+    except ValueError:
+        return ""
+    if there.tzinfo is None:  # as it is for -0000
+        there = there.replace(tzinfo=dt.UTC)
+    if now - response.elapsed - MOST_APART <= there <= now + MOST_APART:
+        return ""
+    which = "behind" if there < now else "ahead of"
+    seconds = abs((there - now).total_seconds())
+    return f"has a clock {seconds:.0f}s {which} ours ({now:%H:%M:%S} UTC here): one of them must be set"
 
 
 def _warnings(body: Mapping[str, Any]) -> Iterator[str]:

@@ -34,7 +34,7 @@ class Prometheus:
     Args:
         url: Without the path of the API. Credentials in it are used, and never shown.
         timeout: Of one set of questions, retries included.
-        now: The clock.
+        now: The clock; an answer by one that is far from it is none.
         on_request: Called after every request with `answered`, `refused` or `failed`.
         access: Who we are, and whom we trust.
 
@@ -48,7 +48,7 @@ class Prometheus:
         on_request: Callable[[str], None] = _unheard,
         access: Access | None = None,
     ) -> None:
-        self._connection = Connection(url, access or Access(), timeout, on_request)
+        self._connection = Connection(url, access or Access(), timeout, on_request, now)
         self._apart: set[str] = set()
         """Expressions that were refused, or that cannot be joined."""
         self._lock = threading.Lock()

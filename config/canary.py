@@ -24,7 +24,7 @@ from pydantic.alias_generators import to_camel
 
 from config.metrics import Analysis, HistogramMetric, Metric, QueryMetric, RatioMetric
 from config.model import Approval, Model, cel, rules
-from config.names import Name, Token, name_with_version
+from config.names import Name, Token, Visible, name_with_version
 from config.placeholders import WITH_UPSTREAMS, placeholders_in
 from config.problems import FieldError
 from config.quantities import Duration, Weight
@@ -46,7 +46,8 @@ _NO_MATCHERS = (
 )
 _ROUTED = "self.routes.exists(route, route.kind != 'UpstreamGroup')"
 _NO_ENVOY_METRIC = (
-    "!self.analysis.metrics.exists(metric, has(metric.preset) && metric.preset.startsWith('envoy-'))"
+    "!self.analysis.metrics.exists(metric, has(metric.preset) && "
+    "metric.preset in ['envoy-errors', 'envoy-latency'])"
 )
 _NO_STATISTICS = (
     "Envoy has no statistics per subset; say destinations: Upstreams, "
@@ -66,9 +67,9 @@ class ValueMatch(Model):
 
     name: Token
     """Of the header or query parameter."""
-    value: str | None = Field(default=None, min_length=1, max_length=1024)
+    value: Annotated[str, Visible] | None = Field(default=None, min_length=1, max_length=1024)
     """The exact value."""
-    regex: str | None = Field(default=None, min_length=1, max_length=1024)
+    regex: Annotated[str, Visible] | None = Field(default=None, min_length=1, max_length=1024)
     """An RE2 expression that the whole value matches."""
     present: Literal[True] | None = None
     """Any value will do."""

@@ -10,9 +10,10 @@ from config.canary import GROUP, KIND, Canary, CanarySpec
 from config.documents import NotPlainError, Plain, documents, placed
 from config.expressions import OPEN_NAMES
 from config.model import Model
+from config.presets import Presets
 from config.problems import Fault, Location, Problem, SpecError, faults
 from config.templates import TEMPLATE_KIND, MetricTemplate
-from config.written import TEMPLATES
+from config.written import OWN_PRESETS, TEMPLATES
 
 
 M = TypeVar("M", bound=Model)
@@ -22,29 +23,37 @@ Templates = Mapping[tuple[str, str], Mapping[str, Any]]
 """The specs of MetricTemplates by (namespace, name), not yet validated."""
 
 
-def load_spec(spec: object, templates: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> CanarySpec:
+def load_spec(
+    spec: object,
+    templates: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    presets: Presets | None = None,
+) -> CanarySpec:
     """Validate the `spec` of a Canary as the API server hands it out.
 
     Presets, templates and variables are written out in what comes back: dumped
-    and loaded again, it needs no templates.
+    and loaded again, it needs neither templates nor presets.
 
     Args:
         spec: As stored.
         templates: The specs of the MetricTemplates of the same namespace by name.
+        presets: Those of the platform, besides the built-in ones; None: they are not known here.
 
     Raises:
         SpecError: with paths that begin at `spec`.
 
     """
-    return _validated(CanarySpec, spec, ("spec",), None, {TEMPLATES: templates})
+    return _validated(CanarySpec, spec, ("spec",), None, {TEMPLATES: templates, OWN_PRESETS: presets})
 
 
-def load_canaries(text: str, templates: Templates = MappingProxyType({})) -> tuple[Canary, ...]:
+def load_canaries(
+    text: str, templates: Templates = MappingProxyType({}), presets: Presets | None = None
+) -> tuple[Canary, ...]:
     """Read the Canaries of a YAML text of any number of documents; other objects are passed over.
 
     Args:
         text: The documents; MetricTemplates among them are known to the Canaries.
         templates: MetricTemplates from elsewhere, as `templates_in` gives them.
+        presets: Those of the platform, besides the built-in ones; None: they are not known here.
 
     Raises:
         SpecError: everything wrong in any of them, with line and column.
@@ -53,11 +62,11 @@ def load_canaries(text: str, templates: Templates = MappingProxyType({})) -> tup
     known = {**templates, **templates_in(text)}
     canaries: list[Canary] = []
     problems: list[Problem] = []
-    for document in documents(text):
+    for document in documents(text, _hints_at_ours):
         if not _is_ours(document):
             continue
         try:
-            loaded = _loaded(document, known)
+            loaded = _loaded(document, known, presets)
         except SpecError as error:
             problems += error.errors
         except NotPlainError as error:
@@ -77,7 +86,7 @@ def templates_in(text: str) -> Templates:
 
     """
     found: dict[tuple[str, str], Mapping[str, Any]] = {}
-    for document in documents(text):
+    for document in documents(text, _hints_at_ours):
         if not _is_ours(document) or document.get("kind") != TEMPLATE_KIND:
             continue
         try:
@@ -90,14 +99,16 @@ def templates_in(text: str) -> Templates:
     return found
 
 
-def _loaded(document: Mapping[str, Any], known: Templates) -> Canary | MetricTemplate:
+def _loaded(
+    document: Mapping[str, Any], known: Templates, presets: Presets | None
+) -> Canary | MetricTemplate:
     plain = Plain().of(document, ())
     if plain.get("kind") == TEMPLATE_KIND:
         return _validated(MetricTemplate, plain, (), document, {OPEN_NAMES: True})
     metadata = plain.get("metadata")
     namespace = metadata.get("namespace", "default") if isinstance(metadata, dict) else ""
     beside = {name: spec for (where, name), spec in known.items() if where == namespace}
-    return _validated(Canary, plain, (), document, {TEMPLATES: beside})
+    return _validated(Canary, plain, (), document, {TEMPLATES: beside, OWN_PRESETS: presets})
 
 
 def _validated(
@@ -109,6 +120,11 @@ def _validated(
         found = faults(error, model, value)
         problems = [placed(Fault((*prefix, *fault.at), fault.message), marked) for fault in found]
         raise SpecError(sorted(problems, key=lambda it: (it.line or 0, it.column or 0))) from None
+
+
+def _hints_at_ours(scalar: str) -> bool:
+    """Tell whether a document with this scalar may be ours: without such a one, none is."""
+    return scalar == KIND or scalar.startswith(f"{GROUP}/")
 
 
 def _is_ours(document: object) -> TypeGuard[Mapping[str, Any]]:

@@ -173,7 +173,7 @@ MetricTemplateSpec = Annotated[
     Discriminator(
         kind_of_metric,
         custom_error_type="metric_kind",
-        custom_error_message="a MetricTemplate has exactly one of ratio, histogram and query",
+        custom_error_message="exactly one of ratio, histogram and query is needed",
     ),
 ]
 """A metric without a name, and with variables in its expressions."""

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 
 _NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
@@ -22,6 +22,16 @@ PATTERNS_IN_WORDS = {
     _VARIABLE: "a variable has letters, digits and '_', and begins with no digit",
 }
 
+
+def _seen(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError(f"found {text[:40]!a}; text that can be seen is needed")
+    return text
+
+
+Visible = AfterValidator(_seen)
+"""No control characters, nothing without width, nothing that turns the direction of writing."""
+
 Name = Annotated[str, Field(min_length=1, max_length=253, pattern=_NAME)]
 Label = Annotated[str, Field(min_length=1, max_length=63, pattern=_LABEL)]
 LabelKey = Annotated[str, Field(min_length=1, max_length=317, pattern=_LABEL_KEY)]
@@ -29,8 +39,8 @@ ShortName = Annotated[str, Field(min_length=1, max_length=63, pattern=_NAME)]
 """One that is a label as well."""
 Variable = Annotated[str, Field(min_length=1, max_length=63, pattern=_VARIABLE)]
 Token = Annotated[str, Field(min_length=1, max_length=256, pattern=_TOKEN)]
-RouteName = Annotated[str, Field(min_length=1, max_length=256)]
-PathPrefix = Annotated[str, Field(min_length=1, max_length=1024, pattern=_PATH_PREFIX)]
+RouteName = Annotated[str, Field(min_length=1, max_length=256), Visible]
+PathPrefix = Annotated[str, Field(min_length=1, max_length=1024, pattern=_PATH_PREFIX), Visible]
 
 
 def name_with_version(name: str, version: str) -> str:

@@ -22,7 +22,15 @@ Location = tuple[str | int, ...]
 TAG = "#"
 """First letter of the tags of our unions: these are no fields and stay out of paths."""
 
-_PLAIN = re.compile(r"[A-Za-z_][\w-]*$")
+MOST_TOLD = 100
+"""Problems of one document; whoever has more begins with these."""
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_LONGEST_KEY = 80
+_LONGEST_VALUE = 60
+_LONGEST_LIST = 200
+_LONGEST_MESSAGE = 2000
+_LARGEST = 2**63
 _KEY = "[key]"  # how pydantic marks that the key of a mapping is wrong, not its value
 
 
@@ -49,7 +57,16 @@ class SpecError(ValueError):
 
     def __init__(self, errors: Sequence[Problem]) -> None:
         self.errors = tuple(errors)
-        super().__init__("; ".join(map(str, self.errors)))
+        words = "; ".join(map(str, self.errors))
+        super().__init__(words if len(words) <= _LONGEST_MESSAGE else f"{words[:_LONGEST_MESSAGE]}...")
+
+
+class FaultsError(ValueError):
+    """Raised by a validator that found several faults inside of its own place."""
+
+    def __init__(self, faults: Sequence["Fault"]) -> None:
+        super().__init__("; ".join(f"{path_of(fault.at)}: {fault.message}" for fault in faults))
+        self.faults = tuple(faults)
 
 
 class FieldError(ValueError):
@@ -74,19 +91,36 @@ def faults(error: ValidationError, model: type[BaseModel], document: object) -> 
 
     `document` is what was validated, `model` what it was validated as.
     """
-    details = error.errors(include_url=False)
+    details = error.errors(include_url=False)[:MOST_TOLD]
     places = [_place(detail, document) for detail in details]
     for detail, place in zip(details, places, strict=True):
+        cause = detail.get("ctx", {}).get("error")
+        if isinstance(cause, FaultsError):
+            yield from (Fault((*place, *each.at), each.message) for each in cause.faults)
+            continue
         follows = any(len(other) > len(place) and other[: len(place)] == place for other in places)
         if follows and detail["type"] == "too_short":
             continue
-        yield Fault(place, _message(detail, place, model, document), detail["type"] == "missing")
+        message = visible(_message(detail, place, model, document))
+        yield Fault(place, message, detail["type"] == "missing")
 
 
 def path_of(at: Location) -> str:
     """Write a location as people do: `spec.routes[0].name`."""
-    text = "".join(f".{part}" if _PLAIN.match(str(part)) else f"[{part}]" for part in at)
+    parts = [shown(str(part), _LONGEST_KEY) for part in at]
+    text = "".join(f".{part}" if _PLAIN.fullmatch(part) else f"[{part}]" for part in parts)
     return text.removeprefix(".")
+
+
+def shown(text: str, longest: int) -> str:
+    r"""Write a text so that it is what it looks like: on one line, in ASCII (`\u202e`), cut at a length."""
+    plain = "".join(each if " " <= each <= "~" else ascii(each)[1:-1] for each in text[: longest + 1])
+    return plain if len(plain) <= longest else f"{plain[: longest - 3]}..."
+
+
+def visible(text: str) -> str:
+    r"""Write out what cannot be seen, or turns around what can (`\u202e`); letters stay as they are."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def value_at(document: object, at: Location) -> object:
@@ -113,9 +147,12 @@ def found(value: object) -> str:
             return "found a mapping" if value else "found an empty mapping"
         case list() | tuple():
             return f"found a list of {len(value)}" if value else "found an empty list"
+        case int() if not -_LARGEST <= value < _LARGEST:
+            return "found a huge number"
+        case str():
+            return f"found {shown(ascii(value[: _LONGEST_VALUE + 1]), _LONGEST_VALUE)}"
         case _:
-            text = repr(value)
-            return f"found {text if len(text) <= 60 else text[:57] + '...'}"
+            return f"found {shown(repr(value), _LONGEST_VALUE)}"
 
 
 def near(name: str, names: Sequence[str]) -> str:
@@ -145,6 +182,7 @@ _RIGHT = {
     "string_too_long": "must have at most {max_length} characters",
     "string_too_short": "must have at least {min_length} characters",
     "string_type": "text is needed; put quotes around it",
+    "string_unicode": "text is needed; half of a surrogate pair is none",
     "too_long": "must have at most {max_length}",
     "too_short": "must have at least {min_length}",
     "tuple_type": "a list is needed",
@@ -172,12 +210,14 @@ def _message(detail: ErrorDetails, place: Location, model: type[BaseModel], docu
         case "value_error":
             return str(context["error"])
         case "metric_kind" if isinstance(value, Mapping):
-            return f"found {', '.join(map(str, value)) or 'nothing'}; {detail['msg']}"
+            names = shown(", ".join(map(str, value)), _LONGEST_LIST)
+            return f"found {names or 'nothing'}; {detail['msg']}"
         case "string_pattern_mismatch":
             right = PATTERNS_IN_WORDS.get(context["pattern"], f"must match {context['pattern']}")
         case "literal_error":
             right = f"must be {context['expected'].replace(chr(39), '').replace('True', 'true')}"
-            right += near(str(value), re.findall("'([^']+)'", context["expected"]))
+            if isinstance(value, str):
+                right += near(value, re.findall("'([^']+)'", context["expected"]))
         case kind if kind in _RIGHT:
             right = _RIGHT[kind].format(**context)
         case _:

@@ -23,8 +23,10 @@ from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
 from config.access import Access
-from config.problems import FieldError, faults, found
+from config.presets import Presets, sound_presets
+from config.problems import FieldError, faults, found, path_of
 from config.quantities import Duration
+from config.selectors import parse_selector
 from config.settings_file import NO_FILE, SettingsFile, SettingsFileError, read_settings_file
 
 
@@ -35,6 +37,9 @@ FILE_VARIABLE = f"{PREFIX}CONFIG"
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _ADDRESS = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+EVERYWHERE = "*"
+"""In place of namespaces: all of them."""
 _OURS = {"host", "content-length", "content-type", "transfer-encoding", "connection"}
 """Headers that belong to the request itself."""
 
@@ -58,6 +63,36 @@ def _address(text: str) -> str:
     if not _ADDRESS.fullmatch(text):
         raise ValueError(f"found {text!r}; a namespace and a name look like crossfade/crossfade-stop")
     return text
+
+
+def _namespaces(given: object) -> object:
+    """Read `shop, cart`, or a list; the same namespaces are the same text."""
+    if isinstance(given, str):
+        parts: object = given.split(",") if given.strip() else []
+    else:
+        parts = given
+    if not isinstance(parts, list | tuple):
+        raise ValueError(f"{found(given)}; namespaces look like shop, cart")  # noqa: TRY004
+    names = [each.strip() if isinstance(each, str) else each for each in parts]
+    for name in names:
+        if not isinstance(name, str) or not _NAMESPACE.fullmatch(name):
+            raise ValueError(f"{found(name)}; a namespace looks like shop, several like shop, cart")
+    return ",".join(dict.fromkeys(names))
+
+
+def _some_namespaces(given: object) -> object:
+    """Read namespaces; none of them stand for all."""
+    return None if given is None else _namespaces(given) or None
+
+
+def _reachable(given: object) -> object:
+    """Read namespaces, or `*` for all of them."""
+    everywhere = [EVERYWHERE] in (given, [given])
+    return EVERYWHERE if everywhere else _namespaces(given)
+
+
+def _selector(text: str) -> str:
+    return parse_selector(text).text
 
 
 def _headers(given: object) -> object:
@@ -117,8 +152,14 @@ class Settings(BaseSettings):
         default_factory=dict
     )
     """Sent with every request: JSON, or a `name: value` per line."""
-    namespace: str | None = None
-    """The only namespace whose Canaries are looked after; None: all of them."""
+    namespace: Annotated[str | None, BeforeValidator(_some_namespaces)] = None
+    """The only namespaces whose Canaries are looked after, like `shop,cart`; None: all of them."""
+    selector: Annotated[str, AfterValidator(_selector)] | None = None
+    """Look after the Canaries with these labels only, like `team=shop,tier!=test`; None: all of them."""
+    allowed_namespaces: Annotated[str, BeforeValidator(_reachable)] = "gloo-system"
+    """Where a Canary may name routes and Upstreams, besides its own namespace; an asterisk: everywhere."""
+    tenancy: Literal["open", "strict"] = "open"
+    """strict: an object of another namespace also has to be annotated `crossfade.dev/allow-namespaces`."""
     kubeconfig: str | None = None
     """File; None: the cluster that the process runs in, else KUBECONFIG, else ~/.kube/config."""
     context: str | None = None
@@ -134,6 +175,8 @@ class Settings(BaseSettings):
     """How many Canaries are looked at in the same moment."""
     stop_configmap: Annotated[str, AfterValidator(_address)] | None = None
     """`namespace/name` of the ConfigMap that stops all releases while it exists; None: nothing does."""
+    presets: Annotated[Presets, NoDecode, BeforeValidator(sound_presets)] = Field(default_factory=dict)
+    """Metrics that Canaries name as `preset`, besides the built-in ones; in the variable as JSON."""
     leader_election: bool = False
     """Take turns with other processes by a Lease: only the one that holds it changes anything."""
     lease_name: str = Field(default="crossfade", pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")
@@ -213,6 +256,16 @@ class Settings(BaseSettings):
             if not dt.timedelta(0) < value <= longest:
                 most, found_ = longest.total_seconds(), value.total_seconds()
                 raise FieldError(f"found {found_:g}s; more than 0s, at most {most:g}s is needed ({of})", name)
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces whose Canaries are looked after; empty: all."""
+        return tuple(self.namespace.split(",")) if self.namespace else ()
+
+    @property
+    def reachable(self) -> tuple[str, ...]:
+        """The namespaces in which Canaries may name objects besides their own; `*`: all."""
+        return tuple(filter(None, self.allowed_namespaces.split(",")))
 
     @property
     def prometheus_access(self) -> Access:
@@ -321,10 +374,11 @@ def _wrong(error: ValidationError, file: SettingsFile, elsewhere: Collection[str
     read |= {name: _HIDDEN for name in _SECRETS if read[name] is not None}
     told = []
     for fault in faults(error, Settings, read):
-        name, message = str(fault.at[0]), fault.message
+        name, inside, message = str(fault.at[0]), fault.at[1:], fault.message
         for other in Settings.model_fields.keys() - set(elsewhere) if name in in_file else in_file:
             message = re.sub(rf"\b{_variable(other)}\b", to_camel(other), message)
-        told.append(file.told(name, message) if name in in_file else f"{_variable(name)}: {message}")
+        place = ": ".join(filter(None, (_variable(name), path_of(inside))))
+        told.append(file.told(name, message, *inside) if name in in_file else f"{place}: {message}")
     return "; ".join(told)
 
 

@@ -3,6 +3,7 @@
 It may hold credentials, so no message shows a value that stands under a name of a secret.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,10 @@ from pydantic.alias_generators import to_camel
 
 from config.documents import NotPlainError, Plain, documents, placed
 from config.problems import Fault, Problem, SpecError, found, unknown_field
+
+
+_VALUES = re.compile(r"(undefined alias|found the tag) [^;]*| with value .*", re.DOTALL)
+"""What a message about YAML repeats of it: both values of a key, and what begins with * or !."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +34,9 @@ class SettingsFile:
         line = placed(Fault((to_camel(name),), ""), self.marked).line
         return self.path if line is None else f"{self.path}:{line}"
 
-    def told(self, name: str, message: str) -> str:
-        """Say what is wrong with a setting as `settings.yaml:3:1: workers: found ...`."""
-        return _told(self.path, placed(Fault((to_camel(name),), message), self.marked))
+    def told(self, name: str, message: str, *inside: str | int) -> str:
+        """Say what is wrong with a setting, or inside of it, as `settings.yaml:3:1: workers: found ...`."""
+        return _told(self.path, placed(Fault((to_camel(name), *inside), message), self.marked))
 
 
 NO_FILE = SettingsFile("", {}, None)
@@ -54,7 +59,8 @@ def read_settings_file(path: str, names: Collection[str]) -> SettingsFile:
     except NotPlainError as error:
         raise SettingsFileError(_told(path, placed(error.fault, marked))) from None
     if not isinstance(plain, dict):
-        raise SettingsFileError(f"{path}: {found(plain)}; settings look like prometheusUrl: http://...")
+        what = "found text" if isinstance(plain, str) else found(plain)
+        raise SettingsFileError(f"{path}: {what}; settings look like prometheusUrl: http://...")
     known = {to_camel(name): name for name in names}
     faults = [Fault((key,), unknown_field(key, tuple(known))) for key in plain if key not in known]
     if faults:
@@ -78,5 +84,5 @@ def _document(path: str) -> object:
 
 
 def _told(path: str, problem: Problem) -> str:
-    text = str(problem).partition(" with value ")[0]  # ruamel shows both values of a key that is there twice
+    text = _VALUES.sub(r"\1", str(problem))
     return f"{path}:{text}" if problem.line is not None else f"{path}: {text}"

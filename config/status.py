@@ -356,6 +356,8 @@ class Status:
     observed_generation: int = 0
     observed_spec: dict[str, Any] | None = None
     """The last valid spec: a broken edit must not stop a rollback."""
+    observed_presets: dict[str, Any] | None = None
+    """The platform's presets as the rollout under way began with them, by name."""
     conditions: tuple[Condition, ...] = ()
 
 

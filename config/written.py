@@ -5,6 +5,7 @@ and what is remembered of a rollout, are metrics written out.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import (
@@ -14,19 +15,15 @@ from pydantic import (
     StrictBool,
     Tag,
     TypeAdapter,
-    ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
 )
 
-from config.expressions import OPEN_NAMES
 from config.measures import (
     EXACTLY_ONE,
-    Counted,
     FailureLimit,
     HistogramMetric,
     Metric,
-    MetricTemplateSpec,
     QueryMetric,
     RatioMetric,
     Tolerance,
@@ -35,12 +32,16 @@ from config.measures import (
 from config.model import Model, Number
 from config.names import Label, ShortName, Variable
 from config.placeholders import PLACEHOLDERS, placeholders_in, resolve
-from config.presets import PRESETS, Preset
-from config.problems import FieldError, faults, found, path_of
+from config.presets import PRESETS, Presets, faults_in
+from config.problems import FieldError, found, near, path_of
 
 
 TEMPLATES = "templates"
 """In the context of a validation: the specs of the namespace's MetricTemplates by name."""
+OWN_PRESETS = "presets"
+"""In the context of a validation: the platform's presets; None: they are not known here."""
+UNKNOWN_PRESET = 'no preset "'
+"""How the complaint about a preset begins that the controller may know."""
 
 _EXPRESSIONS = ("ratio", "histogram", "query")
 _Body = dict[str, Any]
@@ -78,17 +79,6 @@ class WrittenQuery(_WithVariables, QueryMetric):
     """Any PromQL expression that gives one number."""
 
 
-class PresetMetric(Counted):
-    """What applications or Envoy usually export."""
-
-    preset: Preset
-    """http-errors and http-latency ask the application, by the labels namespace and version."""
-    name: Label | None = None
-    """How the metric is called in status and messages; default: as the preset or template."""
-    max: Any = None
-    """A share for errors, `{quantile, seconds}` for latency."""
-
-
 class TemplateRef(Model):
     """A MetricTemplate of the Canary's namespace."""
 
@@ -96,23 +86,33 @@ class TemplateRef(Model):
     """Its name."""
 
 
-class TemplatedMetric(_WithVariables):
+class _Referring(_WithVariables):
+    name: Label | None = None
+    """How the metric is called in status and messages; default: as the preset or template."""
+    max: Any = None
+    """Instead of the preset's or template's: a share, `{quantile, seconds}` for latency, or a number."""
+    min: Number | None = None
+    """Instead of the preset's or template's."""
+    tolerate: Tolerance | None = None
+    """Instead of the preset's or template's."""
+    failure_limit: FailureLimit | None = None
+    """Instead of the preset's or template's."""
+    dry_run: StrictBool | None = None
+    """Instead of the preset's or template's."""
+
+
+class PresetMetric(_Referring):
+    """A metric that is built in or that the platform defines; what is said here wins over what it says."""
+
+    preset: ShortName
+    """http-errors, http-latency, envoy-errors, envoy-latency, or one of the controller's settings."""
+
+
+class TemplatedMetric(_Referring):
     """A MetricTemplate; what is said here wins over what the template says."""
 
     template_ref: TemplateRef
     """Which one."""
-    name: Label | None = None
-    """How the metric is called in status and messages; default: as the preset or template."""
-    max: Any = None
-    """Instead of the template's."""
-    min: Number | None = None
-    """Instead of the template's."""
-    tolerate: Tolerance | None = None
-    """Instead of the template's."""
-    failure_limit: FailureLimit | None = None
-    """Instead of the template's."""
-    dry_run: StrictBool | None = None
-    """Instead of the template's."""
 
 
 WrittenMetric = Annotated[
@@ -125,10 +125,6 @@ WrittenMetric = Annotated[
 ]
 
 
-class _Template(Model):
-    spec: MetricTemplateSpec
-
-
 _WRITTEN: TypeAdapter[Any] = TypeAdapter(WrittenMetric)
 
 
@@ -137,7 +133,7 @@ def as_judged(given: Any, handler: ValidatorFunctionWrapHandler, info: Validatio
     if isinstance(given, dict):
         match kind_of_metric(given):
             case "#preset":
-                given = _of_preset(given)
+                given = _of_preset(given, (info.context or {}).get(OWN_PRESETS))
             case "#templateRef":
                 given = _of_template(given, (info.context or {}).get(TEMPLATES, {}))
             case _ if "templateVariables" in given:
@@ -148,10 +144,17 @@ def as_judged(given: Any, handler: ValidatorFunctionWrapHandler, info: Validatio
     return metric
 
 
-def _of_preset(given: _Body) -> _Body:
-    _WRITTEN.validate_python(given)
-    said = {key: value for key, value in given.items() if key != "preset" and value is not None}
-    return {"name": given["preset"], **PRESETS[given["preset"]], **said}
+def _of_preset(given: _Body, own: Presets | None) -> _Body:
+    reference: PresetMetric = _WRITTEN.validate_python(given)
+    name, known = reference.preset, {**(own or {}), **PRESETS}
+    if name not in known:
+        there = "there" if own is not None else "built in"
+        told = f"{', '.join(sorted(known))}{near(name, tuple(known))}{_ELSEWHERE if own is None else ''}"
+        raise FieldError(f'{UNKNOWN_PRESET}{name}"; {there} are: {told}', "preset")
+    return _referred(given, reference, _Referred(f'preset "{name}"', name, known[name], ("preset",)))
+
+
+_ELSEWHERE = "; to know the platform's too, name the controller's settings file in CROSSFADE_CONFIG"
 
 
 def _of_template(given: _Body, templates: Mapping[str, object]) -> _Body:
@@ -160,26 +163,36 @@ def _of_template(given: _Body, templates: Mapping[str, object]) -> _Body:
     if name not in templates:
         there = f"there are: {', '.join(sorted(templates))}" if templates else "there is none"
         raise FieldError(f'no MetricTemplate "{name}" in this namespace; {there}', "templateRef", "name")
-    template = _sound(name, templates[name])
-    wanted = _open_in(template) - reference.template_variables.keys()
+    return _referred(
+        given,
+        reference,
+        _Referred(f'MetricTemplate "{name}"', name, templates[name], ("templateRef", "name")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Referred:
+    """What a metric refers to, and by which field."""
+
+    called: str
+    name: str
+    body: object
+    at: tuple[str, ...]
+
+
+def _referred(given: _Body, reference: PresetMetric | TemplatedMetric, to: _Referred) -> _Body:
+    """Take what is referred to; what is said beside the reference wins, and variables are filled in."""
+    if wrong := faults_in(to.body):
+        said = "; ".join(f"{path_of(('spec', *fault.at))}: {fault.message}" for fault in wrong)
+        raise FieldError(f"{to.called} is broken: {said}", *to.at)
+    body: _Body = dict(to.body) if isinstance(to.body, Mapping) else {}
+    wanted = _open_in(body) - reference.template_variables.keys()
     if wanted:
         named = ", ".join(sorted(wanted))
-        raise FieldError(f'MetricTemplate "{name}" needs templateVariables: {named}', "templateRef", "name")
-    apart = {"templateRef", "templateVariables"}
-    said = {key: value for key, value in given.items() if key not in apart and value is not None}
-    return _filled({"name": name, **template, **said}, reference.template_variables)
-
-
-def _sound(name: str, template: object) -> _Body:
-    document = {"spec": template}
-    try:
-        _Template.model_validate(document, context={OPEN_NAMES: True})
-    except ValidationError as error:
-        said = "; ".join(
-            f"{path_of(fault.at)}: {fault.message}" for fault in faults(error, _Template, document)
-        )
-        raise FieldError(f'MetricTemplate "{name}" is broken: {said}', "templateRef", "name") from None
-    return dict(template) if isinstance(template, Mapping) else {}
+        raise FieldError(f"{to.called} needs templateVariables: {named}", *to.at)
+    apart = {to.at[0], "templateVariables"}
+    said_too = {key: value for key, value in given.items() if key not in apart and value is not None}
+    return _filled({"name": to.name, **body, **said_too}, reference.template_variables)
 
 
 def _with_variables(given: _Body) -> _Body:

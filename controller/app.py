@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import importlib.metadata
+import os
 import signal
 import socket
 import threading
@@ -16,19 +17,22 @@ import structlog
 from analysis.prometheus import Prometheus
 from analysis.queries import Query
 from analysis.samples import Answer, Failure, History
+from config.selectors import parse_selector
 from config.settings import Settings
-from controller.clock import SystemClock
-from controller.errors import Deposed, EdgeError
+from controller.clock import SystemClock, steady
+from controller.errors import Conflict, Deposed, EdgeError
 from controller.gloo.client import GlooRoutes
 from controller.gloo.clones import bases
+from controller.gloo.grants import Grants, Tenancy
 from controller.gloo.named import VersionsInUse
 from controller.gloo.objects import RouteHolders
 from controller.kube.archive import KubeArchive
-from controller.kube.canaries import KubeCanaries, wanted_by
+from controller.kube.canaries import KubeCanaries, canary_of, wanted_by
 from controller.kube.client import Cluster, Limits
 from controller.kube.credentials import login
 from controller.kube.events import KubeEvents
-from controller.kube.lease import Alone, Clocks, Elector, Leadership, LeaseName, Terms, steady
+from controller.kube.kept import kept
+from controller.kube.lease import Alone, Clocks, Elector, Leadership, LeaseName, Terms
 from controller.kube.line import KubeLine
 from controller.kube.references import concerned, links
 from controller.kube.resources import (
@@ -43,9 +47,11 @@ from controller.kube.resources import (
     Document,
     Resource,
 )
+from controller.kube.shard import Shard, Whose
 from controller.kube.templates import KubeTemplates
 from controller.kube.watch import Listener, Watched
 from controller.kube.workloads import KubeWorkloads
+from controller.live import Live
 from controller.measuring import Measuring
 from controller.ports import Clock, Evidence, Free, Key, Line
 from controller.reconcile import Reconciler
@@ -56,6 +62,7 @@ from controller.telemetry.line import LineCollector
 from controller.telemetry.logging import configure
 from controller.telemetry.metrics import Metrics
 from controller.telemetry.progress import Progress
+from controller.telemetry.traces import traces
 
 
 PATIENCE = 10.0
@@ -64,8 +71,8 @@ PATIENCE = 10.0
 _log = structlog.get_logger(__name__)
 
 
-def run(settings: Settings) -> int:
-    """Look after Canaries until SIGTERM or SIGINT.
+def run(settings: Settings, live: Live) -> int:
+    """Look after Canaries until SIGTERM or SIGINT; `live` is what may change meanwhile.
 
     Returns:
         The exit code: 0 after a signal, 1 if the service could not be started.
@@ -84,7 +91,7 @@ def run(settings: Settings) -> int:
                 on_request=metrics.kubernetes_request,
                 permit=leadership.permit,
             )
-            service = Service(settings, cluster, metrics, leadership)
+            service = Service(settings, cluster, metrics, leadership, live)
         except (EdgeError, OSError) as error:
             _log.error("service.impossible", error=str(error))
             return 1
@@ -105,36 +112,42 @@ class Service:
     """
 
     def __init__(
-        self, settings: Settings, cluster: Cluster, metrics: Metrics, leadership: Leadership
+        self, settings: Settings, cluster: Cluster, metrics: Metrics, leadership: Leadership, live: Live
     ) -> None:
         clock = SystemClock()
         self._cluster = cluster
         self._metrics = metrics
         self._leadership = leadership
-        self._watch_canaries = Watched(cluster, CANARIES, settings.namespace, index=wanted_by)
-        deployments = Watched(cluster, DEPLOYMENTS, settings.namespace)
+        self._live = live
+        self._clock = clock
+        self._shard = Shard(parse_selector(settings.selector or ""))
+        self._watch_canaries = kept(cluster, CANARIES, settings.namespaces, index=wanted_by)
+        deployments = kept(cluster, DEPLOYMENTS, settings.namespaces)
         holders = (
             Watched(cluster, VIRTUAL_SERVICES),
             Watched(cluster, ROUTE_TABLES),
             Watched(cluster, UPSTREAM_GROUPS),
         )
         upstreams = Watched(cluster, UPSTREAMS, index=bases)
-        templates = Watched(cluster, METRIC_TEMPLATES, settings.namespace)
+        templates = kept(cluster, METRIC_TEMPLATES, settings.namespaces)
         line, stops = _line(cluster, settings)
         self._watches = (deployments, *holders, upstreams, templates, *stops)
         self._archive = KubeArchive(cluster)
         progress = Progress(metrics, lambda key: self._watch_canaries.get(*key))
-        self._canaries = KubeCanaries(cluster, self._watch_canaries, progress.recorded)
+        self._canaries = KubeCanaries(cluster, self._watch_canaries, progress.recorded, self._shard.mine)
+        self._traces = traces(os.environ)
         self._reconciler = Reconciler(
             canaries=self._canaries,
             workloads=VersionsInUse(KubeWorkloads(cluster, deployments), upstreams),
-            routes=GlooRoutes(cluster, RouteHolders(cluster, *holders), upstreams),
+            routes=GlooRoutes(cluster, RouteHolders(cluster, *holders), upstreams, _grants(settings)),
             measuring=Measuring(_evidence(settings, metrics, clock), clock),
             templates=KubeTemplates(templates),
             archive=self._archive,
             events=KubeEvents(cluster, clock, instance=socket.gethostname()),
             clock=clock,
             line=line,
+            platform=live,
+            tracing=self._traces,
         )
         self._schedule = Schedule(self._tick, clock, workers=settings.workers, observe=self._ticked)
         self._watch_canaries.subscribe(self._canary_changed)
@@ -143,7 +156,8 @@ class Service:
                 self._line_changed if watched in stops else self._wake_concerned(watched.resource)
             )
             watched.on_recovery(self._wake_all)
-        metrics.follow(self._canaries)
+        metrics.follow(KubeCanaries(cluster, self._watch_canaries, mine=self._shard.told))
+        live.on_change(self._wake_all)
         metrics.registry.register(LineCollector(line))
         probes = Probes(lambda: self._schedule.alive, self._unready, self._measured)
         self._server = Server(probes, settings.listen_host, settings.listen_port)
@@ -172,17 +186,30 @@ class Service:
             watched.stop()
         self._server.stop()
         self._cluster.close()
+        self._traces.close()
 
     def _tick(self, key: Key) -> dt.datetime | None:
         """Look at a Canary if it is on this process to do so; who is elected looks at all of them."""
         with self._leadership.acting() as leads:
             if not leads:
+                self._shard.has_left(key)
                 return None
             try:
-                return self._reconciler.tick(key)
+                self._part(key)
+                with self._traces.tick(key, self._canaries.get):
+                    return self._reconciler.tick(key)
             except Deposed as error:
                 _log.warning("tick.ended", canary=str(key), error=str(error))
                 return None
+
+    def _part(self, key: Key) -> None:
+        """Say on a Canary that was looked after here how far its release got, if that is so."""
+        document = self._watch_canaries.get(*key) if self._shard.is_leaving(key) else None
+        if document is not None and (after := self._shard.farewell(document, self._clock.now())):
+            _log.warning("canary.left", canary=str(key), because=after.reason)
+            with contextlib.suppress(Conflict):  # another controller was faster, or the Canary is gone
+                self._canaries.record(canary_of(document), after)
+        self._shard.has_left(key)
 
     def _ticked(self, outcome: Outcome, seconds: float, late: float) -> None:
         if self._leadership.leading:
@@ -190,6 +217,7 @@ class Service:
 
     def _measured(self) -> bytes:
         self._metrics.lead(leading=self._leadership.leading)
+        self._metrics.settings(valid=self._live.valid)
         return self._metrics.text()
 
     def _unready(self) -> tuple[str, ...]:
@@ -201,13 +229,18 @@ class Service:
 
     def _canary_changed(self, namespace: str, name: str, document: Document | None) -> None:
         key = Key(namespace, name)
-        if document is not None:
-            self._schedule.add(key)
-            return
-        self._schedule.remove(key)
-        self._reconciler.forget(key)
-        self._archive.forget(key)
-        self._wake_all()  # what it claimed may be theirs now
+        match self._shard.changed(key, document):
+            case Whose.OURS:
+                self._schedule.add(key)
+            case Whose.LEFT:
+                self._schedule.wake(key)
+            case Whose.OTHERS:
+                pass
+            case Whose.NOBODYS:
+                self._schedule.remove(key)
+                self._reconciler.forget(key)
+                self._archive.forget(key)
+                self._wake_all()  # what it claimed may be theirs now
 
     def _line_changed(self, namespace: str, name: str, document: Document | None) -> None:
         _log.warning("line.free" if document is None else "line.stopped", configmap=f"{namespace}/{name}")
@@ -229,6 +262,10 @@ class Service:
                 self._schedule.wake(key)
 
         return changed
+
+
+def _grants(settings: Settings) -> Grants:
+    return Grants(tenancy=Tenancy(frozenset(settings.reachable), strict=settings.tenancy == "strict"))
 
 
 def _user_agent() -> str:

@@ -75,24 +75,25 @@ def window_of(
     spec: CanarySpec, status: Status, at: dt.datetime, readings: Mapping[str, MetricReading], *, counted: bool
 ) -> Window:
     """Give the window that ends with the evaluation at this time; not `counted`: counting only begins."""
+    since = None if status.evaluated_at is None else min(status.evaluated_at, at)  # the clock was set back
     return Window(
-        since=status.evaluated_at if counted else None,
+        since=since if counted else None,
         until=at,
         phase=status.phase,
         weight=status.weight,
-        settled=_settled(spec, status),
+        settled=_settled(spec, status, since),
         testers=bool(status.testing) and status.phase is not Phase.TESTING,
         readings=readings,
     )
 
 
-def _settled(spec: CanarySpec, status: Status) -> bool:
+def _settled(spec: CanarySpec, status: Status, since: dt.datetime | None) -> bool:
     """Tell whether all that was counted since the last evaluation came after the step had settled.
 
     After blindness that starts again: a Prometheus that is back answers for a
     while with what it scraped before, and the first new scrape holds all since then.
     """
-    begun, since = status.step_started_at, status.evaluated_at
+    begun = status.step_started_at
     if begun is None or since is None:
         return False
     if status.sighted_at is not None:

@@ -2,12 +2,14 @@
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from analysis.queries import Query
 from analysis.samples import Answer, History
 from config.canary import CanarySpec
+from config.presets import Presets
 from config.status import Status
 from controller.report import Event
 from controller.rollout.moves import Form
@@ -98,6 +100,10 @@ class Workloads(Protocol):
 class RouteObjects(Protocol):
     """Gloo's objects, read from a watch and patched."""
 
+    def of(self, namespace: str) -> "RouteObjects":
+        """Give them as the Canaries of a namespace may see and move them; no request is made."""
+        ...
+
     def see(self, spec: CanarySpec, form: Form | None) -> Routes:
         """Compare the routes with a form; no request is made. `form` None: only say what is there."""
         ...
@@ -155,6 +161,22 @@ class Templates(Protocol):
         ...
 
 
+class KnownPresets(Protocol):
+    """The platform's presets, of the controller's settings."""
+
+    def presets(self) -> Presets:
+        """Give those that are in force now, besides the built-in ones; no request is made."""
+        ...
+
+
+class NoPresets:
+    """Implements `KnownPresets` where the built-in ones are all there are."""
+
+    def presets(self) -> Presets:
+        """Give none."""
+        return {}
+
+
 class Line(Protocol):
     """What stops all releases of the cluster at once."""
 
@@ -172,6 +194,22 @@ class Free:
     def stopped(self) -> str:
         """Say that they are not."""
         return ""
+
+
+class Tracing(Protocol):
+    """Tells whoever collects it how long the parts of a tick took."""
+
+    def span(self, name: str) -> AbstractContextManager[object]:
+        """Time what is done inside of `with`; waits for nobody."""
+        ...
+
+
+class Untraced:
+    """Implements `Tracing` where nobody collects it."""
+
+    def span(self, name: str) -> AbstractContextManager[object]:  # noqa: ARG002  # as the port has it
+        """Time nothing."""
+        return nullcontext()
 
 
 class Events(Protocol):

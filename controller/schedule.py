@@ -4,6 +4,10 @@ A job carries the Canary's name only. Its trigger is the slow heartbeat that
 nothing needs but everything may rely on; a tick's answer and every wake-up pull
 the next run forward. A wake-up that comes while the Canary is being looked at is
 kept until that is over, so that what it told of is never missed.
+
+The scheduler goes by the time of day. Where somebody sets that back by an hour,
+everything that is due would be due an hour late: a rollback among it. So the clock
+is looked at often, and every Canary as soon as it has been set.
 """
 
 import contextlib
@@ -22,6 +26,7 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from controller.clock import steady
 from controller.errors import EdgeError
 from controller.ports import Clock, Key
 
@@ -42,12 +47,28 @@ class Rhythm:
     resync: dt.timedelta = dt.timedelta(minutes=5)
     first_retry: dt.timedelta = dt.timedelta(seconds=0.5)
     longest_retry: dt.timedelta = dt.timedelta(minutes=1)
+    glance: dt.timedelta = dt.timedelta(seconds=5)
+    """How often to see whether the time of day was set."""
 
 
+SET = 1.0
+"""Seconds that the time of day and a steady clock may differ from one glance to the next."""
 _RHYTHM = Rhythm()
 
 
 class _Scheduler(BackgroundScheduler):  # type: ignore[misc]  # untyped
+    """Calls `before` whenever it looks for what is due, which it does at least every `glance` seconds."""
+
+    def __init__(self, before: Callable[[], None], glance: float, **options: object) -> None:
+        super().__init__(**options)
+        self._before = before
+        self._glance = glance
+
+    def _process_jobs(self) -> float:
+        self._before()
+        seconds: float | None = super()._process_jobs()
+        return self._glance if seconds is None else min(seconds, self._glance)
+
     @property
     def alive(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
@@ -70,7 +91,10 @@ class Schedule:
         self._due: dict[str, dt.datetime] = {}
         """When the next run was asked for; a heartbeat is nobody's wish, and never late."""
         self._stopping = False
+        self._apart = self._clock_from_steady()
         self._scheduler = _Scheduler(
+            self._heed_clock,
+            rhythm.glance.total_seconds(),
             executors={"default": ThreadPoolExecutor(workers)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone=dt.UTC,
@@ -123,6 +147,20 @@ class Schedule:
             self._due.pop(str(key), None)
             with contextlib.suppress(JobLookupError):
                 self._scheduler.remove_job(str(key))
+
+    def _heed_clock(self) -> None:
+        """Look at every Canary if the time of day was set; what was due then is due now."""
+        apart = self._clock_from_steady()
+        leap, self._apart = apart - self._apart, apart
+        if abs(leap) < SET:
+            return
+        _log.warning("clock.set", seconds=round(leap, 1), detail="looking at every Canary")
+        with self._changed:
+            for job in self._scheduler.get_jobs():
+                self._wake(job.id)
+
+    def _clock_from_steady(self) -> float:
+        return self._clock.now().timestamp() - steady()
 
     def _wake(self, job: str) -> None:
         if job in self._running:

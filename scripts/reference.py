@@ -144,7 +144,7 @@ def _type(field: Schema) -> str:
             kind = "duration"
         case {"type": "array", "items": items}:
             kind = f"list of {_type(items)}"
-        case {"type": "object", "additionalProperties": values}:
+        case {"type": "object", "additionalProperties": dict() as values}:
             kind = f"map of {_type(values)}"
         case {"type": name}:
             kind = {"string": "text", "boolean": "`true`, `false`"}.get(name, str(name))
@@ -204,7 +204,7 @@ def _variables(schema: Schema) -> Iterator[Sequence[str]]:
             f"`{PREFIX}{name.upper()}`",
             "duration" if hasattr(default, "total_seconds") else kind,
             told,
-            _prose((field.description or "").replace("None:", "Unset:")),
+            _prose((field.description or "").replace("; None:", "; unset:").replace("None:", "Unset:")),
         )
 
 

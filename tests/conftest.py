@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 
@@ -16,6 +17,9 @@ from sandbox.cluster import Cluster
 Kubectl = Callable[..., str]
 KUBECTL = Path(sys.executable).with_name("kubectl")
 
+
+hypothesis.settings.register_profile("crossfade", deadline=None)  # machines may be slow
+hypothesis.settings.load_profile("crossfade")
 
 LONGEST = ("chaos", "controller/rollout/test_mutants", "e2e", "sandbox")
 

@@ -28,27 +28,42 @@ _LEAST_TIMEOUT = dt.timedelta(minutes=1)
 
 def backtest(  # noqa: PLR0913  # as many as there are options
     *,
-    file: Annotated[str, typer.Option("--file", "-f", help="With Canaries; - for standard input.")],
-    name: Annotated[str | None, typer.Option(help="Which Canary of the file; default: the only one.")] = None,
+    file: Annotated[
+        str, typer.Option("--file", "-f", metavar="FILE", help="With Canaries; - for standard input.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which Canary of the file; default: the only one.")
+    ] = None,
     namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Of the application; default: the Canary's.")
+        str | None,
+        typer.Option("--namespace", "-n", metavar="NAME", help="Of the application; default: the Canary's."),
     ] = None,
     prometheus: Annotated[
-        str | None, typer.Option(help="Where Prometheus answers; default: CROSSFADE_PROMETHEUS_URL.")
+        str | None,
+        typer.Option(metavar="URL", help="Where Prometheus answers; default: CROSSFADE_PROMETHEUS_URL."),
     ] = None,
-    since: Annotated[str, typer.Option(help="How far to look back.")] = "14d",
+    since: Annotated[str, typer.Option(metavar="DURATION", help="How far to look back.")] = "14d",
     until: Annotated[
-        str | None, typer.Option(help="Where the past ends, like 2026-05-02T14:00; UTC; default: now.")
+        str | None,
+        typer.Option(metavar="TIME", help="Where the past ends, like 2026-05-02T14:00; UTC; default: now."),
     ] = None,
     step: Annotated[
-        str | None, typer.Option(help="Length of a window; default: the interval, longer for a long past.")
+        str | None,
+        typer.Option(
+            metavar="DURATION", help="Length of a window; default: the interval, longer for a long past."
+        ),
     ] = None,
     version_label: Annotated[
         str | None,
-        typer.Option(help="Label of the series that names the version; default: as in the metrics."),
+        typer.Option(
+            metavar="LABEL", help="Label of the series that names the version; default: as in the metrics."
+        ),
     ] = None,
     deployment: Annotated[
-        str, typer.Option(help="How Deployments are named, for metrics that ask by {{ deployment }}.")
+        str,
+        typer.Option(
+            metavar="PATTERN", help="How Deployments are named, for metrics that ask by {{ deployment }}."
+        ),
     ] = "{name}-{version}",
     output: DataFormat = None,
 ) -> int:

@@ -7,17 +7,19 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import typer
-import yaml
 from rich.console import Console
 from rich.text import Text
 
 from analysis.prometheus import Prometheus
 from config.canary import KIND
+from config.documents import documents
 from config.load import load_canaries
-from config.problems import SpecError
+from config.problems import SpecError, value_at
 from config.settings import PREFIX, load_settings
+from config.written import UNKNOWN_PRESET
 from controller.cli.files import STDIN, texts
 from controller.cli.get import DataFormat, as_data
+from controller.cli.presets import known_presets
 from controller.cli.reading import ExitCode
 from controller.cli.session import CommandError, Session
 from controller.cli.visit import (
@@ -35,6 +37,7 @@ from controller.doctor.examine import examine
 from controller.doctor.finding import Finding, Severity
 from controller.doctor.report import CLUSTER, Line, as_document, as_lines, as_script, has_problems
 from controller.doctor.rights import OF_APPLICATIONS, OF_GATEWAYS, OF_PEOPLE, Account, check_account
+from controller.gloo.grants import Tenancy
 
 
 CONTROLLER = "system:serviceaccount:crossfade:crossfade"
@@ -50,13 +53,17 @@ def doctor(  # noqa: PLR0913  # one parameter an option
     name: Annotated[str | None, typer.Argument(help="The Canary; default: all.")] = None,
     *,
     file: Annotated[
-        str | None, typer.Option("--file", "-f", help="Look at the Canaries of a file; - for standard input.")
+        str | None,
+        typer.Option(
+            "--file", "-f", metavar="FILE", help="Look at the Canaries of a file; - for standard input."
+        ),
     ] = None,
     all_namespaces: Annotated[
         bool, typer.Option("--all-namespaces", "-A", help="Of all namespaces.")
     ] = False,
     prometheus: Annotated[
-        str | None, typer.Option(help="Where Prometheus answers; default: CROSSFADE_PROMETHEUS_URL.")
+        str | None,
+        typer.Option(metavar="URL", help="Where Prometheus answers; default: CROSSFADE_PROMETHEUS_URL."),
     ] = None,
     controller: Annotated[
         str, typer.Option("--as", metavar="USER", help="Whose rights the controller has.")
@@ -66,7 +73,7 @@ def doctor(  # noqa: PLR0913  # one parameter an option
     ] = False,
     output: DataFormat = None,
 ) -> int:
-    """Say what stands in the way of releases, and print what would put it right.
+    """Say what stands in the way of releases, with the cure.
 
     Reads the cluster and asks Prometheus; changes nothing, with --fix neither.
     0 nothing stands in the way, 1 it cannot be asked, 4 there are problems.
@@ -110,13 +117,14 @@ def _examined(
     sections = _Sections()
     sections.found[CLUSTER] += check_definitions(read_definitions(session.cluster))
     namespace = wanted.namespace if wanted.file is None else _only_namespace(wanted.file)
-    now = SystemClock().now()
-    with Visit(session.cluster, namespace, now) as visit:
+    now, tenancy = SystemClock().now(), _tenancy()
+    with Visit(session.cluster, namespace, now, known_presets()) as visit:
         for heading, case in _cases(session, wanted, visit):
             if isinstance(case, Case):
                 tell(f"asking about {case.key}")
                 measured = asking.measure(case, now)
-                sections.found[heading] = list(examine(replace(case, measured=measured)))
+                known = replace(case, measured=measured, tenancy=tenancy)
+                sections.found[heading] = list(examine(known))
                 sections.namespaces.append(case.key.namespace)
             else:
                 sections.found.setdefault(heading, []).append(case)
@@ -150,7 +158,7 @@ def _of_file(file: str, name: str | None, visit: Visit) -> Iterator[tuple[str, C
     count = 0
     for place, text in texts([file]):
         try:
-            canaries = load_canaries(text, visit.templates())
+            canaries = load_canaries(text, visit.templates(), visit.presets)
         except SpecError as error:
             count += 1
             yield from ((place, finding) for finding in _invalid(place, error, visit))
@@ -165,7 +173,7 @@ def _of_file(file: str, name: str | None, visit: Visit) -> Iterator[tuple[str, C
 
 
 def _invalid(about: str, error: SpecError, visit: Visit) -> Iterator[Finding]:
-    """Say what is wrong with a spec; if its templates may not be read, that may be all that is wrong."""
+    """Say what is wrong with a spec; if its templates or presets are not known, that may be all."""
     for problem in error.errors:
         words, severity = str(problem), Severity.PROBLEM
         if visit.without_templates and "templateRef" in problem.path:
@@ -173,6 +181,8 @@ def _invalid(about: str, error: SpecError, visit: Visit) -> Iterator[Finding]:
                 f"{words}, but templates are not known: {visit.without_templates}",
                 Severity.NOTE,
             )
+        elif problem.message.startswith(UNKNOWN_PRESET) and visit.presets is None:
+            severity = Severity.NOTE
         yield Finding("spec", severity, about, words)
 
 
@@ -181,12 +191,18 @@ def _only_namespace(file: str) -> str | None:
     if file == STDIN:
         return None  # it can be read once only
     try:
-        documents = [each for _, text in texts([file]) for each in yaml.safe_load_all(text)]
-    except yaml.YAMLError:
+        read = [each for _, text in texts([file]) for each in documents(text, KIND.__eq__)]
+    except SpecError:
         return None  # told when it is loaded
-    canaries = [each for each in documents if isinstance(each, dict) and each.get("kind") == KIND]
-    found = {str((each.get("metadata") or {}).get("namespace", "default")) for each in canaries}
+    canaries = [each for each in read if isinstance(each, dict) and each.get("kind") == KIND]
+    named = [value_at(each, ("metadata", "namespace")) or "default" for each in canaries]
+    found = {name if isinstance(name, str) else "" for name in named}
     return found.pop() if len(found) == 1 else None
+
+
+def _tenancy() -> Tenancy:
+    settings = load_settings()
+    return Tenancy(frozenset(settings.reachable), strict=settings.tenancy == "strict")
 
 
 def _rights(session: Session, controller: str, namespaces: Sequence[str]) -> Iterator[Finding]:

@@ -10,9 +10,12 @@ import typer
 
 from config.canary import Canary
 from config.crd import as_yaml, definitions
+from config.documents import MAX_BYTES
 from config.load import Templates, load_canaries, templates_in
 from config.problems import Problem, SpecError
+from config.settings import FILE_VARIABLE
 from controller.cli.get import Data, DataFormat, as_data
+from controller.cli.presets import known_presets
 from controller.cli.reading import ExitCode
 from controller.cli.session import CommandError
 
@@ -22,24 +25,32 @@ STDIN = "-"
 
 def validate(
     files: Annotated[
-        list[str], typer.Argument(help="Files, folders (all YAML in them), or - for standard input.")
+        list[str],
+        typer.Argument(metavar="FILE", help="Files, folders (all YAML in them), or - for standard input."),
     ],
     *,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help=f"The controller's settings with its presets; default: {FILE_VARIABLE}."
+        ),
+    ] = None,
     output: DataFormat = None,
 ) -> int:
     """Check the Canaries and MetricTemplates in YAML files.
 
     Needs no cluster; other objects in the files are passed over. A template that a Canary
-    refers to must be in one of the files. Prints file:line:column: field: what is wrong.
+    refers to must be in one of the files, a preset of the platform in the settings.
+    Prints file:line:column: field: what is wrong.
     0 all valid, 1 nothing to check, 5 something is invalid.
     """
     problems: list[tuple[str, Problem]] = []
     read = list(texts(files))
-    templates = _templates(read)
+    templates, presets = _templates(read), known_presets(config)
     valid = 0
     for file, text in read:
         try:
-            valid += len(load_canaries(text, templates))
+            valid += len(load_canaries(text, templates, presets))
         except SpecError as error:
             problems += [(file, problem) for problem in error.errors]
     if not valid and not templates and not problems:
@@ -61,7 +72,10 @@ def crd(
     *,
     output: Annotated[Data, typer.Option("--output", "-o", help="How to print.")] = Data.YAML,
 ) -> int:
-    """Print the definitions of Canary and MetricTemplate, for kubectl apply -f -."""
+    """Print the definitions of Canary and MetricTemplate.
+
+    A cluster learns them by: crossfade crd | kubectl apply -f -
+    """
     listed = {"apiVersion": "v1", "kind": "List", "items": list(definitions())}
     typer.echo(as_yaml().rstrip() if output is Data.YAML else as_data(listed, output))
     return ExitCode.OK
@@ -74,12 +88,9 @@ def canary_in(file: str, name: str | None) -> Canary:
         CommandError: the file cannot be read, something in it is invalid, or which one is meant is not clear.
 
     """
+    text = _text(file)
     try:
-        content = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
-    except OSError as error:
-        raise CommandError(f"{file}: {error.strerror}") from error
-    try:
-        canaries = load_canaries(_decoded(file, content))
+        canaries = load_canaries(text, presets=known_presets())
     except SpecError as error:
         raise CommandError("\n".join(f"{file}:{problem}" for problem in error.errors)) from error
     chosen = [canary for canary in canaries if name in {None, canary.metadata.name}]
@@ -112,13 +123,10 @@ def texts(files: list[str]) -> Iterator[tuple[str, str]]:
     """
     for file in files:
         if file == STDIN:
-            yield "stdin", _decoded("stdin", sys.stdin.buffer.read())
+            yield "stdin", _text(STDIN)
             continue
         for path in _paths(Path(file)):
-            try:
-                yield str(path), _decoded(str(path), path.read_bytes())
-            except OSError as error:
-                raise CommandError(f"{path}: {error.strerror}") from error
+            yield str(path), _text(str(path))
 
 
 def _paths(path: Path) -> list[Path]:
@@ -127,12 +135,24 @@ def _paths(path: Path) -> list[Path]:
     return sorted(found for found in path.rglob("*") if found.suffix in (".yaml", ".yml") and found.is_file())
 
 
-def _decoded(file: str, content: bytes) -> str:
+def _text(file: str) -> str:
+    """Read a file, or standard input, up to one byte more than is accepted.
+
+    Raises:
+        CommandError: it cannot be read, or is not text.
+
+    """
     try:
-        return content.decode()
+        with contextlib.nullcontext(sys.stdin.buffer) if file == STDIN else Path(file).open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise CommandError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
+    name = "stdin" if file == STDIN else file
+    try:
+        return content.decode(errors="replace" if len(content) > MAX_BYTES else "strict")
     except UnicodeDecodeError as error:
         raise CommandError(
-            f"{file}: not UTF-8 text: byte {error.start} is {content[error.start]:#04x}"
+            f"{name}: not UTF-8 text: byte {error.start} is {content[error.start]:#04x}"
         ) from error
 
 

@@ -25,7 +25,9 @@ PATIENCE = dt.timedelta(seconds=10)
 ATTEMPTS = 20
 """How often an order is written while the Canary changes in the same moment."""
 
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the history and in events.")]
+Reason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the history and in events.")
+]
 Timeout = Annotated[
     dt.timedelta | None,
     typer.Option(
@@ -38,7 +40,9 @@ def promote(
     session: Session,
     name: Name = None,
     *,
-    full: Annotated[bool, typer.Option("--full", help="Go to 100 at once, skipping all steps.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Go to 100% at once: all steps, without evidence.")
+    ] = False,
     reason: Reason = "",
     timeout: Timeout = None,
 ) -> int:

@@ -37,32 +37,58 @@ _WORTH = 250
 
 def plan(  # noqa: PLR0913  # as many as there are options
     *,
-    file: Annotated[str, typer.Option("--file", "-f", help="With Canaries; - for standard input.")],
-    name: Annotated[str | None, typer.Option(help="Which Canary of the file; default: the only one.")] = None,
-    rps: Annotated[float | None, typer.Option(help="Users' requests per second, all versions.")] = None,
+    file: Annotated[
+        str, typer.Option("--file", "-f", metavar="FILE", help="With Canaries; - for standard input.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which Canary of the file; default: the only one.")
+    ] = None,
+    rps: Annotated[
+        float | None, typer.Option(metavar="NUMBER", help="Users' requests per second, all versions.")
+    ] = None,
     base_error: Annotated[
-        str | None, typer.Option(help="Share of requests that fail anyway; default: 0.1%.")
+        str | None, typer.Option(metavar="SHARE", help="Share of requests that fail anyway; default: 0.1%.")
     ] = None,
     base_latency_median: Annotated[
-        str | None, typer.Option(help="Half of the requests take at most this; default: 60ms.")
+        str | None,
+        typer.Option(metavar="DURATION", help="Half of the requests take at most this; default: 60ms."),
     ] = None,
     base_latency_p99: Annotated[
-        str | None, typer.Option(help="99 of 100 requests take at most this; default: 5 times the median.")
+        str | None,
+        typer.Option(
+            metavar="DURATION", help="99 of 100 requests take at most this; default: 5 times the median."
+        ),
     ] = None,
-    burst: Annotated[float | None, typer.Option(help="Failures come in rows of this mean length.")] = None,
+    burst: Annotated[
+        float | None, typer.Option(metavar="NUMBER", help="Failures come in rows of this mean length.")
+    ] = None,
     slowdown: Annotated[
         list[str] | None,
-        typer.Option(help="Also try 2x (all requests), or 5%:10x (of 5 in 100); default: both."),
+        typer.Option(
+            metavar="TIMES", help="Also try 2x (all requests), or 5%:10x (of 5 in 100); default: both."
+        ),
     ] = None,
     testers_rps: Annotated[
         float | None,
-        typer.Option(help="Testers' requests per second; default: 1 if testing.requests wants any, else 0."),
+        typer.Option(
+            metavar="NUMBER",
+            help="Testers' requests per second; default: 1 if testing.requests wants any, else 0.",
+        ),
     ] = None,
-    scrape: Annotated[str | None, typer.Option(help="Between two scrapes of a pod; default: 15s.")] = None,
-    prometheus: Annotated[str | None, typer.Option(help="Read the traffic's numbers from there.")] = None,
-    since: Annotated[str, typer.Option(help="How far to look back with --prometheus.")] = "7d",
+    scrape: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Between two scrapes of a pod; default: 15s.")
+    ] = None,
+    prometheus: Annotated[
+        str | None, typer.Option(metavar="URL", help="Read the traffic's numbers from there.")
+    ] = None,
+    since: Annotated[
+        str, typer.Option(metavar="DURATION", help="How far to look back with --prometheus.")
+    ] = "7d",
     version: Annotated[
-        str | None, typer.Option(help="Whose past; default: spec.workload.stable, or the only one there is.")
+        str | None,
+        typer.Option(
+            metavar="VERSION", help="Whose past; default: spec.workload.stable, or the only one there is."
+        ),
     ] = None,
     runs: Annotated[
         int | None,
@@ -73,9 +99,11 @@ def plan(  # noqa: PLR0913  # as many as there are options
             "fewer of a long rollout.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same figures.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="The same seed gives the same figures.")] = 1,
     output: DataFormat = None,
-    svg: Annotated[Path | None, typer.Option(help="Also draw a picture into this file.")] = None,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also draw a picture into this file.")
+    ] = None,
 ) -> int:
     """Say what a Canary would do to good and bad releases.
 

@@ -51,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = program()(args=list(arguments), prog_name=_name(), standalone_mode=False)
     except typer.TyperException as error:
-        return _failed(error.format_message(), getattr(error, "ctx", None))
+        return _failed(error.format_message().replace("Value error, ", ""), getattr(error, "ctx", None))
     except (CommandError, EdgeError, SettingsError) as error:
         return _failed(str(error))
     return code if isinstance(code, int) else ExitCode.OK

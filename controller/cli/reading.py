@@ -5,14 +5,20 @@ from dataclasses import dataclass
 
 from config.canary import CanarySpec
 from config.load import load_spec
-from config.problems import SpecError
+from config.problems import Problem, SpecError
 from config.status import Outcome, Phase, Status, load_status
+from config.written import UNKNOWN_PRESET
 from controller.kube.resources import Document
 from controller.ports import Key
 from controller.rollout.phase import AT_REST
 
 
 _TEMPLATE = ".templateRef.name"
+
+
+def _for_the_controller(problem: Problem) -> bool:
+    """Tell whether this is a problem only to whoever knows neither MetricTemplates nor settings."""
+    return problem.path.endswith(_TEMPLATE) or problem.message.startswith(UNKNOWN_PRESET)
 
 
 class ExitCode(enum.IntEnum):
@@ -38,7 +44,7 @@ class Canary:
     key: Key
     document: Document
     spec: CanarySpec | None
-    """None if it is not valid, or if its templates are not known."""
+    """None if it is not valid, or if its templates or presets are not known."""
     problem: str
     """Why it is not."""
     status: Status
@@ -67,7 +73,7 @@ class Canary:
 def canary_of(document: Document) -> Canary:
     """Read a Canary's document; junk in it shows as a problem, never as an error.
 
-    Whether its MetricTemplates exist is for the controller to find out and report.
+    Whether its MetricTemplates and the platform's presets exist is for the controller to find out and report.
     """
     metadata = document["metadata"]
     status = load_status(_printable(document.get("status")))
@@ -75,7 +81,7 @@ def canary_of(document: Document) -> Canary:
     try:
         spec = load_spec(document.get("spec"))
     except SpecError as error:
-        problem = "; ".join(str(each) for each in error.errors if not each.path.endswith(_TEMPLATE))
+        problem = "; ".join(str(each) for each in error.errors if not _for_the_controller(each))
         spec = None if problem else _in_force(status)
     return Canary(Key(metadata["namespace"], metadata["name"]), document, spec, problem, status)
 

@@ -4,12 +4,21 @@ import contextlib
 import functools
 import importlib.metadata
 import os
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 from pydantic.alias_generators import to_camel
 
-from config.settings import FILE_VARIABLE, PREFIX, Loaded, SettingsError, load_settings, load_with_origins
+from config.settings import (
+    FILE_VARIABLE,
+    PREFIX,
+    Loaded,
+    Settings,
+    SettingsError,
+    load_settings,
+    load_with_origins,
+)
 from controller.cli.reading import ExitCode
 
 
@@ -23,7 +32,8 @@ def run(  # noqa: PLR0913  # a command's options
     ] = False,
     prometheus_url: Annotated[str | None, typer.Option(help="Where Prometheus answers.")] = None,
     namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="The only namespace to look after; default: all.")
+        str | None,
+        typer.Option("--namespace", "-n", help="Of these namespaces only, like a,b; default: all."),
     ] = None,
     context: Annotated[str | None, typer.Option(help="Context of the kubeconfig.")] = None,
     kubeconfig: Annotated[
@@ -38,18 +48,30 @@ def run(  # noqa: PLR0913  # a command's options
         return _check(config, options)
     from controller import app  # noqa: PLC0415  # no other command needs the service's parts
     from controller.cli.reload import followed  # noqa: PLC0415  # as above
+    from controller.live import Live  # noqa: PLC0415  # as above
 
     load = functools.partial(load_settings, config, **options)
-    settings = load()
     written = config or os.environ.get(FILE_VARIABLE)
-    with followed(load, settings) if written else contextlib.nullcontext():
-        return app.run(settings)
+    settings, valid = _usable(load) if written else (load(), True)
+    live = Live(settings.presets, valid=valid)
+    with followed(load, settings, live) if written else contextlib.nullcontext():
+        return app.run(settings, live)
 
 
 def version() -> int:
     """Print the version."""
     typer.echo(importlib.metadata.version("crossfade"))
     return 0
+
+
+def _usable(load: Callable[..., Settings]) -> tuple[Settings, bool]:
+    """Read the settings, without presets if only these are wrong: somebody has to be there to roll back."""
+    try:
+        return load(), True
+    except SettingsError as error:
+        with contextlib.suppress(SettingsError):
+            return load(presets={}), False
+        raise error from None
 
 
 def _check(config: str | None, options: dict[str, str | None]) -> int:
@@ -66,6 +88,7 @@ def _check(config: str | None, options: dict[str, str | None]) -> int:
 def _lines(loaded: Loaded) -> list[str]:
     """Show what is not a default; secrets as asterisks."""
     shown = loaded.settings.model_dump(mode="json")
+    shown["presets"] = ", ".join(sorted(shown["presets"]))
     names = sorted(loaded.origins)
     width = max(map(len, map(to_camel, names)), default=0)
     return [f"  {to_camel(name):<{width}}  {shown[name]}  ({loaded.origins[name]})" for name in names]

@@ -23,10 +23,11 @@ Name = Annotated[str | None, typer.Argument(help="The Canary; may be left out if
 
 _FLAGS = {
     "namespace": Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Namespace; default: the kubeconfig's.")
+        str | None,
+        typer.Option("--namespace", "-n", metavar="NAME", help="Namespace; default: the kubeconfig's."),
     ],
-    "context": Annotated[str | None, typer.Option(help="Context of the kubeconfig.")],
-    "kubeconfig": Annotated[str | None, typer.Option(help="Kubeconfig file.")],
+    "context": Annotated[str | None, typer.Option(metavar="NAME", help="Context of the kubeconfig.")],
+    "kubeconfig": Annotated[str | None, typer.Option(metavar="FILE", help="Kubeconfig file.")],
     "no_color": Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR does the same.")],
 }
 

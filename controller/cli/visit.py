@@ -13,6 +13,7 @@ from analysis.queries import Subject
 from analysis.survey import take
 from config.canary import Canary, CanarySpec
 from config.load import load_spec
+from config.presets import Presets
 from config.status import Status, load_status
 from controller.claims import claimed_by
 from controller.doctor.case import Case, Fault, Gateway, Measured
@@ -176,7 +177,11 @@ class Asking:
 class Visit:
     """The watches of the controller, open inside of `with`."""
 
-    def __init__(self, cluster: Cluster, namespace: str | None, now: dt.datetime) -> None:
+    def __init__(
+        self, cluster: Cluster, namespace: str | None, now: dt.datetime, presets: Presets | None = None
+    ) -> None:
+        self.presets = presets
+        """The platform's; None: they are not known here."""
         self._now = now
         self._cluster = cluster
         self._canaries = Watched(cluster, CANARIES)
@@ -233,7 +238,7 @@ class Visit:
         """
         metadata = document["metadata"]
         key = Key(metadata["namespace"], metadata["name"])
-        spec = load_spec(document.get("spec"), KubeTemplates(self._templates).of(key.namespace))
+        spec = load_spec(document.get("spec"), KubeTemplates(self._templates).of(key.namespace), self.presets)
         others = [canary_of(each) for each in self._canaries.all()]
         case = Case(key, document, spec, load_status(document.get("status")))
         return self._seen(replace(case, claimed_by=claimed_by(canary_of(document), others)))

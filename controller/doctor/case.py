@@ -11,6 +11,7 @@ from config.versions import UpstreamRef
 from controller.doctor.finding import Edit, Fix, Json, Patch
 from controller.gloo.clones import base_of, version_of
 from controller.gloo.destinations import Target
+from controller.gloo.grants import ANYTHING, Tenancy
 from controller.kube.resources import CANARIES, Document
 from controller.ports import Key
 from controller.rollout.observation import Routes, Workload
@@ -83,6 +84,8 @@ class Case:
     adoption: str = ""
     """What the controller would say of adopting it; empty if it has been adopted."""
     measured: Measured = field(default_factory=Measured)
+    tenancy: Tenancy = ANYTHING
+    """The controller's, as far as whoever asks knows it."""
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ from controller.doctor.case import Case
 from controller.doctor.finding import Finding
 from controller.doctor.metrics import check_metrics
 from controller.doctor.routes import check_routes
+from controller.doctor.tenancy import check_tenancy
 from controller.doctor.upstream import check_upstream
 
 
@@ -15,4 +16,5 @@ def examine(case: Case) -> Iterator[Finding]:
     yield from check_application(case)
     yield from check_upstream(case)
     yield from check_routes(case)
+    yield from check_tenancy(case)
     yield from check_metrics(case)

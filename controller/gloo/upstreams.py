@@ -66,14 +66,14 @@ class OwnUpstreams:
         target = self.target(spec, form)
         if spec.versions is not None:
             return self._as_named(spec, spec.versions, target, form)
-        base = self._get(spec.upstream)
+        base = self.get(spec.upstream)
         if base is None:
             return Standing(target, self._why_absent("spec.upstream", spec.upstream))
         if spec.destinations == "Subsets":
             problem = self._upstreams.problem or subset_problem(base, target)
             return Standing(target, problem, leftover=self._leftover(spec, form))
         wanted = _wanted(spec, form)
-        found = {version: self._get(ref) for version, ref in wanted.items()}
+        found = {version: self.get(ref) for version, ref in wanted.items()}
         wrong = {version: self._problem(spec, version, found[version], wanted) for version in wanted}
         problems = [self._upstreams.problem, base_problem(base, spec), *wrong.values()]
         lacking = (
@@ -135,11 +135,11 @@ class OwnUpstreams:
                     )
 
     def _keep(self, spec: CanarySpec, version: str, wanted: Mapping[str, UpstreamRef]) -> None:
-        ref, base = wanted[version], self._get(spec.upstream)
+        ref, base = wanted[version], self.get(spec.upstream)
         if base is None:
             raise NotFound(self._why_absent("spec.upstream", spec.upstream))
         document = clone(base, ref, version, spec.workload.version_label)
-        found = self._get(ref)
+        found = self.get(ref)
         try:
             self._write(found, document, self._problem(spec, version, found, wanted))
         except (Conflict, NotFound):
@@ -167,7 +167,7 @@ class OwnUpstreams:
         self, spec: CanarySpec, version: str, found: Document | None, wanted: Mapping[str, UpstreamRef]
     ) -> str:
         refs = {(ref.namespace, ref.name): each for each, ref in reversed([*wanted.items()])}
-        base = self._get(spec.upstream)
+        base = self.get(spec.upstream)
         return (
             (base_problem(base, spec) if base is not None else "")
             or name_problem(wanted[version], version, refs)
@@ -191,22 +191,25 @@ class OwnUpstreams:
             for document in watched.all()
         )
 
+    def get(self, ref: UpstreamRef) -> Document | None:
+        """Give an Upstream as last seen."""
+        return self._upstreams.get(ref.namespace, ref.name)
+
+    def has_any(self, spec: CanarySpec) -> bool:
+        """Tell whether any clone was made of the application's Upstream."""
+        return bool(self._clones(spec))
+
     def _clones(self, spec: CanarySpec) -> tuple[Document, ...]:
         return self._upstreams.under((spec.upstream.namespace, spec.upstream.name))
-
-    def _get(self, ref: UpstreamRef) -> Document | None:
-        return self._upstreams.get(ref.namespace, ref.name)
 
     def _as_named(self, spec: CanarySpec, versions: Versions, target: Target, form: Form | None) -> Standing:
         """Look at the Upstreams that the Canary names itself."""
         fields = (("spec.versions.stable", versions.stable), ("spec.versions.candidate", versions.candidate))
         absent = [
-            self._why_absent(field, ref)
-            for field, ref in fields
-            if ref is not None and self._get(ref) is None
+            self._why_absent(field, ref) for field, ref in fields if ref is not None and self.get(ref) is None
         ]
         needed = [spec.upstream_of(version) for version in versions_in(form)] if form else []
-        found = [(ref, self._get(ref)) for ref in needed]
+        found = [(ref, self.get(ref)) for ref in needed]
         return Standing(
             target,
             next(filter(None, [self._upstreams.problem, *absent, unnamed(spec, form)]), ""),

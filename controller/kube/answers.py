@@ -27,6 +27,10 @@ class Expired(EdgeError):  # noqa: N818  # named like the others in controller.e
     """The resourceVersion to go on from is too old: list again."""
 
 
+class Unrecognised(Forbidden):
+    """The server does not know who asks: credentials that are wrong, or no longer right. Nothing happened."""
+
+
 class Passing(Unavailable):
     """Nobody answered, or not now; worth another try.
 
@@ -47,12 +51,12 @@ def refusal(call: str, code: int, body: bytes, headers: Mapping[str, str]) -> Ed
     said = str(status.get("message") or "") or body.decode("utf-8", "replace")
     message = f"{call}: {shortened(said) or f'HTTP {code}'}"
     if code in (408, 429) or code >= 500:
-        return Passing(f"{message} ({code})", _seconds(headers.get("Retry-After")))
+        return Passing(f"{message} ({code})", _wish(status, headers))
     if code == 422 and said.startswith(_DOES_NOT_APPLY):
         return Conflict(f"{call}: changed in the meantime, so that the patch does not apply")
     if code == 403 and (not status or _LACKS_RIGHTS.search(said)):
         return Forbidden(message)
-    kinds: dict[int, type[EdgeError]] = {401: Forbidden, 404: NotFound, 409: Conflict, 410: Expired}
+    kinds: dict[int, type[EdgeError]] = {401: Unrecognised, 404: NotFound, 409: Conflict, 410: Expired}
     return kinds.get(code, Refused if code >= 400 else Unavailable)(message)
 
 
@@ -92,5 +96,10 @@ def _status(body: bytes) -> Mapping[str, Any]:
     return document if isinstance(document, dict) and document.get("kind") == "Status" else {}
 
 
-def _seconds(value: str | None) -> float | None:
-    return float(value) if value and value.isdigit() else None
+def _wish(status: Mapping[str, Any], headers: Mapping[str, str]) -> float | None:
+    """Read when to come back: a header of whole seconds, or the same in the server's own words."""
+    header, details = headers.get("Retry-After", ""), status.get("details")
+    seconds = details.get("retryAfterSeconds") if isinstance(details, dict) else None
+    if header.isascii() and header.isdigit():
+        return float(header)
+    return float(seconds) if isinstance(seconds, int) and seconds > 0 else None

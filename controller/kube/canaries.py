@@ -1,4 +1,8 @@
-"""The Canaries: read from a watch, written under the resourceVersion that was read."""
+"""The Canaries: read from a watch, written under the resourceVersion that was read.
+
+One of several controllers sees the Canaries of the others too, because they may
+claim what its own want; but it looks after its own alone.
+"""
 
 import datetime as dt
 import json
@@ -10,8 +14,8 @@ from config.status import Status, dump_status
 from controller.claims import marks, sought
 from controller.errors import Conflict, NotFound
 from controller.kube.client import Cluster
+from controller.kube.kept import Kept
 from controller.kube.resources import CANARIES, Document
-from controller.kube.watch import Watched
 from controller.ports import ANNOTATION, FINALIZER, CanaryObject, Key
 
 
@@ -25,25 +29,36 @@ OnRecord = Callable[[CanaryObject, Status], None]
 def _unheard(_canary: CanaryObject, _status: Status) -> None: ...
 
 
-class KubeCanaries:
-    """Implements `controller.ports.Canaries`."""
+Mine = Callable[[Document], bool]
+"""Tells whether a Canary is to be looked after here."""
 
-    def __init__(self, cluster: Cluster, watched: Watched, on_record: OnRecord = _unheard) -> None:
+
+def _all(_document: Document) -> bool:
+    return True
+
+
+class KubeCanaries:
+    """Implements `controller.ports.Canaries` for those that are `mine`; the others are rivals only."""
+
+    def __init__(
+        self, cluster: Cluster, watched: Kept, on_record: OnRecord = _unheard, mine: Mine = _all
+    ) -> None:
         self._cluster = cluster
         self._watched = watched
         self._on_record = on_record
+        self._mine = mine
 
     def get(self, key: Key) -> CanaryObject | None:
         """Give the Canary as last seen."""
         document = self._watched.get(*key)
-        return None if document is None else canary_of(document)
+        return None if document is None or not self._mine(document) else canary_of(document)
 
     def all(self) -> Sequence[CanaryObject]:
         """Give all Canaries as last seen."""
-        return tuple(canary_of(document) for document in self._watched.all())
+        return tuple(canary_of(document) for document in self._watched.all() if self._mine(document))
 
     def rivals(self, canary: CanaryObject) -> Sequence[CanaryObject]:
-        """Give the Canaries that may want something that this one wants, itself included."""
+        """Give the Canaries that may want something that this one wants, itself and those of others too."""
         found = {
             (document["metadata"]["namespace"], document["metadata"]["name"]): document
             for mark in sought(canary.key.namespace, canary.spec)
@@ -57,7 +72,8 @@ class KubeCanaries:
             document = self._cluster.read(CANARIES, *key)
         except NotFound:
             return None
-        return self._taken(document)
+        canary = self._taken(document)
+        return canary if self._mine(document) else None
 
     def record(self, canary: CanaryObject, status: Status) -> CanaryObject:
         """Replace the status, if the Canary is still the one that was read.

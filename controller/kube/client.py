@@ -5,8 +5,11 @@ a newer server stores is lost on the way through a typed model.
 
 Every request has a timeout, and this is the only layer that tries again: on
 connections that fail, on 408, 429 (after the time the server asks for) and 5xx;
-four attempts within 20 seconds. A write whose answer was lost is sent again as
-well, which is safe because of how this project writes:
+four attempts within 20 seconds. On 401 the token is read anew, and a new one tried
+at once: the old one may have been revoked before its file was due to be read.
+
+A write whose answer was lost is sent again as well, which is safe because of how
+this project writes:
 
 - JSON Patch: its `test` operations fail the second time (Conflict), or it sets
   the same values once more.
@@ -26,8 +29,8 @@ import urllib3
 from kubernetes import client as kube_client
 from kubernetes import config as kube_config
 
-from controller.errors import Unavailable
-from controller.kube.answers import Passing, parsed, reason, refusal, shortened
+from controller.errors import EdgeError, Unavailable
+from controller.kube.answers import Passing, Unrecognised, parsed, reason, refusal, shortened
 from controller.kube.credentials import Login, login
 from controller.kube.resources import Call, Document, Resource
 from controller.kube.stream import Stream
@@ -41,6 +44,7 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 
 _PAGE = 500
+_SHORTEST_SECRET = 4
 _AS_US = {"fieldManager": FIELD_MANAGER}
 
 
@@ -109,6 +113,7 @@ class Cluster:
         self._on_request = on_request
         self._limits = limits
         self._permit = permit
+        self._renew = credentials.renew
         self.server: str = configuration.host
         self.user = credentials.user
         """Of the kubeconfig's context; empty in a pod."""
@@ -182,7 +187,8 @@ class Cluster:
         if resource_version:
             query["resourceVersion"] = resource_version
         call = Call("watch", resource, namespace)
-        return Stream(str(call), self._answer(call, _Content(query), read_timeout=seconds * 1.25))
+        response = self._answer(call, _Content(query), read_timeout=seconds * 1.25)
+        return Stream(str(call), response, self._hidden)
 
     def create(self, resource: Resource, namespace: str, document: Mapping[str, Any]) -> Document:
         """Create an object; Conflict if it exists already."""
@@ -250,12 +256,11 @@ class Cluster:
         return retrying(self._once, call, content)
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
-        """Wait as long as the server asks, else ever longer and never in step with others; seconds."""
+        """Wait as long as the server asks, and ever longer, never in step with others; seconds."""
         error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, Passing) and error.retry_after is not None:
-            return error.retry_after
+        asked_for = error.retry_after if isinstance(error, Passing) else None
         longest = self._limits.pause * 2.0 ** (state.attempt_number - 1)
-        return random.uniform(longest / 2, longest)  # noqa: S311  # no secret
+        return (asked_for or 0.0) + random.uniform(longest / 2, longest)  # noqa: S311  # no secret
 
     def _once(self, call: Call, content: _Content) -> Document:
         response = self._answer(call, content, self._limits.read)
@@ -263,10 +268,28 @@ class Cluster:
             body = response.data
         except urllib3.exceptions.HTTPError as error:
             raise Passing(f"{call}: the answer broke off: {reason(error)}") from error
-        return parsed(str(call), body)
+        try:
+            return parsed(str(call), body)
+        except EdgeError:
+            return parsed(str(call), self._hidden(body))
+
+    def _hidden(self, words: bytes) -> bytes:
+        """Strike out our token, should a server, or somebody before it, repeat what it was sent."""
+        for value in self._api.configuration.api_key.values():
+            token = value.rpartition(" ")[2].encode()
+            words = words.replace(token, b"***") if len(token) >= _SHORTEST_SECRET else words
+        return words
 
     def _answer(self, call: Call, content: _Content, read_timeout: float) -> urllib3.BaseHTTPResponse:
         """Send one request; give the successful answer, its body unread."""
+        try:
+            return self._answer_to(call, content, read_timeout)
+        except Unrecognised:
+            if not self._renew():
+                raise
+        return self._answer_to(call, content, read_timeout)
+
+    def _answer_to(self, call: Call, content: _Content, read_timeout: float) -> urllib3.BaseHTTPResponse:
         if call.method != "GET":
             self._permit()
         status = 0
@@ -275,7 +298,7 @@ class Cluster:
             status = answer.status
             if 200 <= status < 300:
                 return answer
-            raise refusal(str(call), status, answer.data, answer.headers)
+            raise refusal(str(call), status, self._hidden(answer.data), answer.headers)
         except urllib3.exceptions.HTTPError as error:
             raise Passing(f"{call}: cannot reach {self.server}: {reason(error)}") from error
         except kube_client.ApiException as error:  # TLS: no other attempt would end better

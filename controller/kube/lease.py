@@ -15,7 +15,6 @@ resourceVersion, and the generation of what is changed.
 import contextlib
 import datetime as dt
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -81,12 +80,6 @@ class Leases(Protocol):
 
 
 def _nothing() -> None: ...
-
-
-def steady() -> float:
-    """Give seconds that also pass while the machine is suspended, where the system can tell."""
-    boot = getattr(time, "CLOCK_BOOTTIME", None)  # Linux only
-    return time.monotonic() if boot is None else time.clock_gettime(boot)
 
 
 class Leadership(Protocol):

@@ -2,14 +2,18 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import urllib3
 
-from controller.errors import Unavailable
+from controller.errors import EdgeError, Unavailable
 from controller.kube.answers import parsed, reason, refusal, shortened
 from controller.kube.resources import Document
+
+
+class Silent(Unavailable):
+    """Nothing came for longer than the server had promised; what it has to tell may be lost."""
 
 
 class Change(NamedTuple):
@@ -24,13 +28,17 @@ class Stream:
     """An open watch: iterate over its changes; `close` from any thread ends the iteration.
 
     It ends quietly when the server ends it or it was closed. It raises Expired when the
-    server cannot go on from the resourceVersion, Unavailable when the connection breaks.
+    server cannot go on from the resourceVersion, Unavailable when the connection breaks,
+    Silent when nothing comes any more.
     """
 
-    def __init__(self, call: str, response: urllib3.BaseHTTPResponse) -> None:
+    def __init__(
+        self, call: str, response: urllib3.BaseHTTPResponse, hidden: Callable[[bytes], bytes] = bytes
+    ) -> None:
         self._call = call
         self._response = response
         self._closed = False
+        self._hidden = hidden
 
     def __iter__(self) -> Iterator[Change]:
         """Give the changes as they come."""
@@ -38,7 +46,8 @@ class Stream:
             yield from self._changes()
         except urllib3.exceptions.HTTPError as error:
             if not self._closed:
-                raise Unavailable(f"{self._call}: {reason(error)}") from error
+                silent = isinstance(error, urllib3.exceptions.ReadTimeoutError)
+                raise (Silent if silent else Unavailable)(f"{self._call}: {reason(error)}") from error
         finally:
             self._response.close()
 
@@ -57,6 +66,12 @@ class Stream:
                     yield self._change(line)
 
     def _change(self, line: bytes) -> Change:
+        try:
+            return self._read(line)
+        except EdgeError:  # its words go into logs: once more, without our secrets
+            return self._read(self._hidden(line))
+
+    def _read(self, line: bytes) -> Change:
         event = parsed(self._call, line)
         document = event.get("object")
         if event.get("type") == "ERROR" and isinstance(document, dict):

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from controller.kube.watch import Watched
+from controller.kube.kept import Kept
 
 
 class KubeTemplates:
     """Implements `controller.ports.Templates`."""
 
-    def __init__(self, watched: Watched) -> None:
+    def __init__(self, watched: Kept) -> None:
         self._watched = watched
 
     def of(self, namespace: str) -> Mapping[str, Mapping[str, Any]]:

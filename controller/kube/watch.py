@@ -4,8 +4,13 @@ The tick reads from here and makes no request. Own writes are put in as well, so
 that the next tick sees them whether or not the watch has told of them yet; what
 the watch tells later than it happened never overwrites what is newer. (Kubernetes'
 own SharedInformer cannot be used: with custom objects it raises TypeError.)
+
+Silence is not trusted. A server that has nothing to tell sends a bookmark before a
+watch ends; after one that brought neither, everything is listed again. The same if
+resourceVersions go back, as they do when a cluster is restored from a backup.
 """
 
+import enum
 import random
 import threading
 import time
@@ -19,6 +24,7 @@ from controller.errors import EdgeError, Forbidden, NotFound, Unavailable
 from controller.kube.answers import Expired
 from controller.kube.client import Cluster
 from controller.kube.resources import Document, Resource
+from controller.kube.stream import Silent
 
 
 Listener = Callable[[str, str, Document | None], None]
@@ -37,10 +43,20 @@ class Pace:
 
     first: float = 0.5
     longest: float = 15.0
-    watch: float = 60.0
+    watch: float = 30.0
+    """Silence is noticed after this, or a quarter more if the server does not end the watch either."""
 
 
 _PACE = Pace()
+
+
+class _End(enum.Enum):
+    """How a watch came to its end."""
+
+    FRUITFUL = enum.auto()
+    """It brought events or bookmarks, or was cut short before it could."""
+    SILENT = enum.auto()
+    AT_ONCE = enum.auto()
 
 
 def _nothing() -> None: ...
@@ -157,13 +173,18 @@ class Watched:
                 if not listed:
                     self._list()
                     listed = True
-                if self._follow():
-                    self._failures = 0
-                else:
-                    self._pause()  # a server that ends watches at once is not to be hammered
+                match self._follow():
+                    case _End.FRUITFUL:
+                        self._failures = 0
+                    case _End.SILENT:
+                        listed = self._heard_nothing()
+                    case _End.AT_ONCE:
+                        self._pause()  # a server that ends watches at once is not to be hammered
             except Expired:
                 listed = False
                 self._pause()
+            except Silent:
+                listed = self._heard_nothing()
             except EdgeError as error:
                 listed = listed and isinstance(error, Unavailable)
                 self._trouble(error)
@@ -172,13 +193,17 @@ class Watched:
                 self._trouble(error)
 
     def _list(self) -> None:
+        """Replace everything by what the server has now, also if that is older: it may have been restored."""
+        with self._lock:
+            asked = dict(self._documents)
         listing = self._cluster.list(self.resource, self._namespace, self._name)
         fresh = {_address(document): document for document in listing.documents}
         with self._lock:
             before = self._documents
-            for address in fresh.keys() & before.keys():
-                if _supersedes(before[address], fresh[address]):
-                    fresh[address] = before[address]  # our own write, done while the list was on its way
+            for address, document in before.items():
+                ours = document is not asked.get(address)  # written while the list was on its way
+                if ours and _is_older(listing.resource_version, _version(document)):
+                    fresh[address] = document
             self._documents, self._marked = {}, {}
             for address, document in fresh.items():
                 self._keep(address, document)
@@ -188,8 +213,8 @@ class Watched:
             if before.get(address) != fresh.get(address):
                 self._tell(address)
 
-    def _follow(self) -> bool:
-        """Watch until the watch ends; tell whether it lasted or brought anything."""
+    def _follow(self) -> _End:
+        """Watch until the watch ends; tell how it did."""
         began = time.monotonic()
         stream = self._cluster.watch(
             self.resource,
@@ -209,14 +234,26 @@ class Watched:
             self._failures = 0
             fruitful = True
             self._take(change.type, change.document)
-        return fruitful or time.monotonic() - began > self._pace.first
+        lasted = time.monotonic() - began
+        if fruitful or self._stopping.is_set():
+            return _End.FRUITFUL
+        if lasted >= self._pace.watch / 2:
+            return _End.SILENT
+        return _End.FRUITFUL if lasted > self._pace.first else _End.AT_ONCE
+
+    def _heard_nothing(self) -> bool:
+        """Note that what is at hand may be old; it is not known to be complete any more."""
+        self._failures = 0
+        _log.info("watch.silent", resource=str(self.resource), detail="listing everything again")
+        return False
 
     def _take(self, kind: str, document: Document) -> None:
         address = _address(document)
         version = _version(document)
         with self._lock:
-            if not _is_older(version, self._reached):
-                self._reached = version
+            if _is_older(version, self._reached):
+                raise Expired(f"{self.resource}: resourceVersion {version} after {self._reached}")
+            self._reached = version or self._reached
             if kind == "BOOKMARK":
                 return
             known = self._documents.get(address)
@@ -290,8 +327,3 @@ def _version(document: Document) -> str:
 def _is_older(version: str, than: str) -> bool:
     """Compare resourceVersions; where they are no numbers, the one that came last counts as newer."""
     return version.isdigit() and than.isdigit() and int(version) < int(than)
-
-
-def _supersedes(known: Document, listed: Document) -> bool:
-    same = known["metadata"].get("uid") == listed["metadata"].get("uid")
-    return same and _is_older(_version(listed), _version(known))

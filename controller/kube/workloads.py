@@ -10,8 +10,8 @@ import structlog
 from config.canary import CanarySpec
 from controller.errors import NotFound, Unavailable
 from controller.kube.client import Cluster
+from controller.kube.kept import Kept
 from controller.kube.resources import DEPLOYMENTS, Document, unchanged
-from controller.kube.watch import Watched
 from controller.rollout.observation import Workload
 
 
@@ -23,7 +23,7 @@ _log = structlog.get_logger(__name__)
 class KubeWorkloads:
     """Implements `controller.ports.Workloads`."""
 
-    def __init__(self, cluster: Cluster, watched: Watched) -> None:
+    def __init__(self, cluster: Cluster, watched: Kept) -> None:
         self._cluster = cluster
         self._watched = watched
         self._reported: set[str] = set()

@@ -21,7 +21,7 @@ from controller.rollout.going_on import go_on, step_back
 from controller.rollout.moves import ClearCommand, Form, Move, SetFinalizer, WriteRoutes
 from controller.rollout.observation import Observation
 from controller.rollout.phase import AT_REST, WEIGHED
-from controller.rollout.situation import NEVER, Ask, Decision, Situation, closed, soaked_at
+from controller.rollout.situation import ANSWER, NEVER, Ask, Decision, Situation, closed, soaked_at
 
 
 REASSERTIONS = 3
@@ -73,10 +73,16 @@ def _deleted(at: Situation) -> Decision | None:
         or (at.status.phase is Phase.ROLLING_BACK and not at.seen.routes.problem)
     ):
         return None
-    if at.seen.finalizer and at.status.held is None and (removing := remove_leftovers(at)):
+    if at.seen.finalizer and _may_tidy(at) and (removing := remove_leftovers(at)):
         return removing
     move = SetFinalizer(present=False) if at.seen.finalizer else None
     return Decision(at.status, move, "the Canary is being deleted; stable keeps serving")
+
+
+def _may_tidy(at: Situation) -> bool:
+    """Tell whether leftovers may hold a deleted Canary up: until nothing has gone on for a minute."""
+    held = at.status.held
+    return held is None or at.seen.now < held.since + ANSWER
 
 
 def _reassert(at: Situation) -> Decision | None:

@@ -69,6 +69,7 @@ class Server:
             access_log=False,
             lifespan="off",
             ws="none",
+            server_header=False,
             timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(configuration)

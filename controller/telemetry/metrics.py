@@ -48,6 +48,12 @@ class Metrics:
             registry=self.registry,
         )
         self.lead(leading=True)
+        self._settings_valid = prometheus_client.Gauge(
+            "crossfade_settings_valid",
+            "1 if the settings file could be used when it was last read; 0: the one before is in force.",
+            registry=self.registry,
+        )
+        self.settings(valid=True)
         self._ticks = self._counter(
             "crossfade_ticks", "Ticks, by how they ended.", "outcome", ("done", "failed", "crashed")
         )
@@ -107,6 +113,10 @@ class Metrics:
     def lead(self, *, leading: bool) -> None:
         """Say whether this process is the one that moves traffic; until somebody says so, it is."""
         self._leader.set(leading)
+
+    def settings(self, *, valid: bool) -> None:
+        """Say whether the settings file can be used; until somebody says so, it can."""
+        self._settings_valid.set(valid)
 
     def tick(self, outcome: str, seconds: float, late: float) -> None:
         """Count a tick: how it ended, how long it took, and how long after it was due it began."""

@@ -72,6 +72,7 @@ class Step:
     """JSON, or bytes as they are."""
     code: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    """Besides its length; a `Date` only if it is here."""
     then: str = "end"
     """`hang` after half of the body, say nothing (`silence`), `cut` the connection, `drip` the body, or
     `echo` the request's headers as an error."""
@@ -128,7 +129,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         body = {"status": "error", "error": str(self.headers)} if step.then == "echo" else step.body
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.send_response(step.code)
+        self.send_response_only(step.code)
         for name, value in {"Content-Length": str(len(content)), **step.headers}.items():
             self.send_header(name, value)
         self.end_headers()

@@ -1,6 +1,7 @@
 """The door, against a server that misbehaves: what is no answer is a Failure that says why."""
 
 import datetime as dt
+import email.utils
 import gzip
 import json
 import socket
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import pytest
+import requests
 
 from analysis import connection
 from analysis.prometheus import Prometheus
@@ -75,6 +77,11 @@ def success(*result: dict[str, Any], kind: str = "vector", **others: object) -> 
 
 def error(message: str, kind: str = "bad_data") -> dict[str, Any]:
     return {"status": "error", "errorType": kind, "error": message}
+
+
+def http_date(seconds: int) -> str:
+    """Give the date of this many seconds after NOW."""
+    return email.utils.format_datetime(NOW + dt.timedelta(seconds=seconds), usegmt=True)
 
 
 class TestWhatIsSent:
@@ -300,6 +307,46 @@ class TestNoAnswer:
         headers = {"Content-Encoding": "gzip", "Content-Length": str(len(content))}
         play({"body": content, "headers": headers})
         assert asking.ask() == {UP.id: (Sample({}, 1.0),)}
+
+
+class TestItsClock:
+    """We ask about our own "now": another clock would answer with the counters of another time."""
+
+    @pytest.mark.parametrize(
+        ("seconds", "said"),
+        [(3600, "has a clock 3600s ahead of ours"), (-3600, "has a clock 3600s behind ours"),
+         (31, "has a clock 31s ahead of ours"), (-40, "has a clock 40s behind ours")],
+    )  # fmt: skip
+    def test_must_be_ours(
+        self, asking: Asking, scripted: Server, play: Play, seconds: int, said: str
+    ) -> None:
+        play({"body": success(series("1")), "headers": {"Date": http_date(seconds)}})
+        assert f"{said} (12:00:00 UTC here): one of them must be set" in asking.reason()
+        assert asking.outcomes == {"failed": 1}
+        assert len(scripted.asked) == 1
+
+    @pytest.mark.parametrize(
+        "date",
+        [
+            pytest.param("Sun, 01 Mar 2026 12:00:30 GMT", id="a little ahead"),
+            pytest.param("Sun, 01 Mar 2026 11:59:31 GMT", id="a little behind"),
+            pytest.param("Sun, 01 Mar 2026 14:00:00 +0200", id="in another zone"),
+            pytest.param("Sun, 01 Mar 2026 12:00:00 -0000", id="in no zone"),
+            pytest.param("soon", id="no date"),
+        ],
+    )
+    def test_may_be_a_little_off_or_unknown(self, asking: Asking, play: Play, date: str) -> None:
+        play({"body": success(series("1")), "headers": {"Date": date}})
+        assert asking.ask() == {UP.id: (Sample({}, 1.0),)}
+
+    def test_is_not_blamed_for_a_slow_answer(self) -> None:
+        """The header may have been written when the question came in, and have waited for the rest."""
+        answer = requests.Response()
+        answer.headers["Date"] = http_date(-90)
+        answer.elapsed = dt.timedelta(seconds=61)
+        assert connection._apart(answer, NOW) == ""
+        answer.elapsed = dt.timedelta(seconds=59)
+        assert "90s behind" in connection._apart(answer, NOW)
 
 
 class TestRefusals:

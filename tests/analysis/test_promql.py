@@ -37,7 +37,7 @@ class Asking:
     def __init__(self, url: str) -> None:
         self.outcomes: Counter[str] = Counter()
         self.client = Prometheus(
-            url, dt.timedelta(seconds=30), lambda: NOW, lambda outcome: self.outcomes.update([outcome])
+            url, dt.timedelta(seconds=30), SystemClock().now, lambda outcome: self.outcomes.update([outcome])
         )
 
     def ask(self, *expressions: str, at: dt.datetime | None = None) -> list[Answer]:

@@ -95,7 +95,7 @@ def test_rules_speak_only_of_fields_that_the_server_can_see() -> None:
         pytest.param({"templateRef": {}, "failureLimit": 1, "tolerate": 2}, "", id="a template may be any"),
         pytest.param(
             {"name": "x", "ratio": {}, "failureLimit": 1},
-            "failureLimit goes with templateRef or query",
+            "failureLimit goes with preset, templateRef or query",
             id="no failures in a row",
         ),
         pytest.param(
@@ -135,7 +135,7 @@ def test_the_server_knows_the_ranges_of_the_analysis(field: str, limits: Schema)
 @pytest.mark.parametrize(
     ("field", "limits"),
     [
-        ("preset", {"enum": ["http-errors", "http-latency", "envoy-errors", "envoy-latency"]}),
+        ("preset", {"type": "string", "minLength": 1, "maxLength": 63}),
         ("tolerate", {"type": "number", "minimum": 1, "maximum": 1000}),
         ("failureLimit", {"type": "integer", "minimum": 1, "maximum": 100}),
         ("dryRun", {"type": "boolean"}),

@@ -329,9 +329,9 @@ def test_one_mistake_gives_one_complaint_in_plain_words(wrong: object, said: str
             id="of the analysis",
         ),
         pytest.param(
-            metric(preset="http-errors", min=1),
-            "spec.analysis.metrics[0].min: unknown field",
-            "dryRun, max, name, preset, tolerate",
+            metric(preset="http-errors", query_="up"),
+            "spec.analysis.metrics[0].query_: unknown field",
+            "dryRun, failureLimit, max, min, name, preset, templateVariables, tolerate",
             id="of a preset",
         ),
         pytest.param(

@@ -1,5 +1,6 @@
 import datetime as dt
 import os
+from typing import Any
 
 import pytest
 
@@ -273,3 +274,47 @@ def test_a_password_in_a_bad_address_is_not_shown(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(SettingsError) as caught:
         load_settings()
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "namespaces"),
+    [
+        (None, ()),
+        ("", ()),
+        ("shop", ("shop",)),
+        (" shop , cart,shop", ("shop", "cart")),
+        (["shop", "cart"], ("shop", "cart")),
+        ([], ()),
+    ],
+)
+def test_several_namespaces_may_be_looked_after(given: object, namespaces: tuple[str, ...]) -> None:
+    assert load_settings(namespace=given).namespaces == namespaces
+
+
+@pytest.mark.parametrize(
+    ("given", "allowed"),
+    [(None, "gloo-system"), ("*", "*"), (["*"], "*"), ("gloo, edge", "gloo,edge"), ([], "")],
+)
+def test_where_canaries_may_name_objects(given: object, allowed: str) -> None:
+    assert load_settings(allowed_namespaces=given).allowed_namespaces == allowed
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"namespace": "Shop"}, "CROSSFADE_NAMESPACE: found 'Shop'; a namespace looks like shop"),
+        ({"namespace": "a,,b"}, "CROSSFADE_NAMESPACE: found ''; a namespace looks like shop"),
+        ({"namespace": "a.b"}, "CROSSFADE_NAMESPACE: found 'a.b'"),
+        ({"namespace": "a" * 64}, "CROSSFADE_NAMESPACE: found 'aaa"),
+        ({"namespace": 5}, "CROSSFADE_NAMESPACE: found 5; namespaces look like shop, cart"),
+        ({"namespace": [5]}, "CROSSFADE_NAMESPACE: found 5; a namespace looks like shop"),
+        ({"namespace": "*"}, "CROSSFADE_NAMESPACE: found '*'"),
+        ({"allowed_namespaces": "*,shop"}, "CROSSFADE_ALLOWED_NAMESPACES: found '*'"),
+        ({"selector": "team in shop"}, "CROSSFADE_SELECTOR: found 'team in shop'; a selector looks like"),
+        ({"tenancy": "Strict"}, "CROSSFADE_TENANCY: found 'Strict'; must be open or strict"),
+    ],
+)
+def test_who_is_looked_after_and_reached_is_checked_at_the_start(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(**settings)
+    assert str(caught.value).startswith(said)

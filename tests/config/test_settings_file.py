@@ -97,7 +97,7 @@ def test_what_is_empty_says_nothing(write: Write, text: str) -> None:
 
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_a_field(write: Write, name: str) -> None:
-    path = write(f"{to_camel(name)}: [wrong]\n")
+    path = write(f"{to_camel(name)}: [Wrong!]\n")
     with pytest.raises(SettingsError, match=r"settings\.yaml:1:1: "):
         load_settings(path)
 
@@ -112,7 +112,7 @@ def test_every_setting_is_a_field(write: Write, name: str) -> None:
         ("workers: many", ":1:1: workers: found 'many'; a whole number is needed"),
         ("prometheusTimeout: 5", ":1:1: prometheusTimeout: found 5; a duration looks like 30s"),
         ("prometheusUrl: prometheus:9090", ":1:1: prometheusUrl: found 'prometheus:9090'; an address looks"),
-        ("namespace: [shop]", ":1:1: namespace: found a list of 1; text is needed"),
+        ("leaseName: [shop]", ":1:1: leaseName: found a list of 1; text is needed"),
         ("# ours\n\nlogLevel: warn", ":3:1: logLevel: found 'warn'; must be debug, info, warning or error;"),
         ("prometheusHeaders: [a]", ":1:1: prometheusHeaders: a mapping is needed; headers look like {"),
         ("prometheusHeaders: {X-Key: 5}", ":1:1: prometheusHeaders: X-Key: text of printable ASCII is"),
@@ -130,7 +130,7 @@ def test_every_setting_is_a_field(write: Write, name: str) -> None:
         ("workers: 1\n---\nworkers: 2", ": found 2 documents; one is needed"),
         ("workers: 1\nworkers: 2", ':2:1: not valid YAML: found duplicate key "workers"'),
         ("workers: [", "not valid YAML: "),
-        ("workers: !x 1", ":1:1: workers: found the tag !x; plain values only"),
+        ("workers: !x 1", ":1:1: workers: found the tag; plain values only"),
         ("1: 2", "found the key 1; keys are text"),
     ],
 )  # fmt: skip
@@ -176,6 +176,16 @@ def test_a_variable_and_the_file_may_contradict_each_other(
         "prometheusUrl: ftp://me:53373@prometheus",
         "prometheusUrl: http://me:533/73@prometheus",
         "prometheusUsername: me\nprometheusPassword: '53373'\nprometheusBearerToken: '53373'",
+        "prometheusPassword: *53373",
+        "prometheusPassword: !53373 x",
+        "prometheusPassword: [!53373 x]",
+        "prometheusPassword 53373",
+        "prometheusPassword: '53373",
+        'prometheusPassword: "\\q53373"',
+        "prometheusPassword: @53373",
+        "prometheusPassword: {53373",
+        f"prometheusPassword: {'53373' * 1000}",
+        "prometheusPassword: 53373: 53373",
     ],
 )
 def test_no_secret_is_shown(write: Write, text: str) -> None:

@@ -77,6 +77,8 @@ def test_errors_are_found_by_code_or_status_and_only_where_there_is_one(label: s
     assert f'{where}{label}!=""}}' in errors.ratio.total.split(" or ")
 
 
+BUILT_IN = "envoy-errors, envoy-latency, http-errors, http-latency"
+ELSEWHERE = "; to know the platform's too, name the controller's settings file in CROSSFADE_CONFIG"
 INSTEAD = (
     "Envoy has no statistics per subset, and would count both versions as one "
     "(destinations: Subsets); say destinations: Upstreams, or use {}, which asks the application"
@@ -99,14 +101,31 @@ INSTEAD = (
         ),
         pytest.param(
             {"preset": "http-error"},
-            ".preset: found 'http-error'; must be http-errors, http-latency, envoy-errors or envoy-latency; "
-            "did you mean http-errors?",
+            f'.preset: no preset "http-error"; built in are: {BUILT_IN}; '
+            f"did you mean http-errors?{ELSEWHERE}",
             id="nearly a preset",
         ),
         pytest.param(
             {"preset": 5},
-            ".preset: found 5; must be http-errors, http-latency, envoy-errors or envoy-latency",
+            ".preset: found 5; text is needed; put quotes around it",
             id="no preset at all",
+        ),
+        pytest.param(
+            {"preset": "Errors"},
+            ".preset: found 'Errors'; a name has lower case letters, digits, '-' and '.', "
+            "and begins and ends with a letter or digit",
+            id="no name",
+        ),
+        pytest.param(
+            {"preset": "http-errors", "failureLimit": 2},
+            ".failureLimit: only a query fails several times in a row; here requests are counted, "
+            "and max, tolerate and falseRollbackRate say when it goes back",
+            id="several failures in a row",
+        ),
+        pytest.param(
+            {"preset": "http-errors", "templateVariables": {"team": "shop"}},
+            ".templateVariables.team: no expression has {{ team }}",
+            id="a variable that is nowhere",
         ),
         pytest.param(
             {"preset": "http-latency", "max": "1%"},
@@ -149,6 +168,64 @@ def test_every_preset_is_sound_where_versions_can_be_told_apart(preset: str, des
             load_spec(given)
     else:
         assert load_spec(given).analysis.metrics[0].name == preset
+
+
+def of_the_platform(metric: dict[str, Any], **presets: Any) -> Metric:
+    (only,) = load_spec(spec(metric), {}, presets).analysis.metrics
+    return only
+
+
+def test_a_preset_of_the_platform_is_what_its_settings_say() -> None:
+    metric = of_the_platform({"preset": "queue", "name": "waiting", "max": 5, "failureLimit": 1}, queue=QUEUE)
+    assert isinstance(metric, QueryMetric)
+    assert (metric.name, metric.query, metric.max, metric.failure_limit) == ("waiting", "max(queue)", 5, 1)
+    assert of_the_platform({"preset": "queue"}, queue=QUEUE).name == "queue"
+
+
+def test_a_preset_of_the_platform_may_have_variables() -> None:
+    given = {"preset": "errors", "templateVariables": {"team": "shop"}, "tolerate": 2}
+    metric = of_the_platform(given, errors=OF_TEAM)
+    assert isinstance(metric, RatioMetric)
+    assert metric.ratio.bad == 'failed{version="{{ version }}", team="shop"}'
+    assert (metric.max, metric.tolerate, metric.dry_run) == (0.02, 2, True)
+
+
+def test_nothing_takes_the_place_of_what_is_built_in() -> None:
+    metric = of_the_platform({"preset": "http-errors"}, **{"http-errors": QUEUE})
+    assert isinstance(metric, RatioMetric)
+
+
+@pytest.mark.parametrize(
+    ("presets", "said"),
+    [
+        pytest.param(
+            {"queues": QUEUE},
+            f'no preset "queue"; there are: {BUILT_IN}, queues; did you mean queues?',
+            id="another",
+        ),
+        pytest.param({}, f'no preset "queue"; there are: {BUILT_IN}', id="none"),
+        pytest.param(
+            {"queue": {"query": 5, "max": 1}},
+            'preset "queue" is broken: spec.query: found 5; text is needed; put quotes around it',
+            id="broken",
+        ),
+        pytest.param({"queue": 5}, 'preset "queue" is broken: spec: found 5; exactly one', id="junk"),
+        pytest.param({"queue": OF_TEAM}, 'preset "queue" needs templateVariables: team', id="a variable"),
+    ],
+)
+def test_a_preset_that_cannot_be_used_is_told_where_it_is_named(presets: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_spec(spec({"preset": "queue"}), {}, presets)
+    assert str(caught.value).startswith(f"spec.analysis.metrics[0].preset: {said}")
+
+
+def test_of_the_platforms_presets_those_that_envoy_counts_need_an_upstream_per_version() -> None:
+    counter = 'x{envoy_cluster_name="{{ cluster }}"}'
+    presets = {"gate": {"ratio": {"bad": counter, "total": counter}}}
+    with pytest.raises(SpecError, match=r"metrics\[0\].preset: Envoy has no statistics per subset"):
+        load_spec(spec({"preset": "gate"}), {}, presets)
+    apart = {**spec({"preset": "gate"}), "destinations": "Upstreams"}
+    assert load_spec(apart, {}, presets).analysis.metrics[0].name == "gate"
 
 
 def test_a_template_brings_everything_but_the_variables() -> None:
@@ -250,7 +327,7 @@ def test_a_wrong_reference_is_told_where_it_was_written(metric: dict[str, Any], 
         ),
         pytest.param(
             {"preset": "http-errors"},
-            "spec: found preset; a MetricTemplate has exactly one of ratio, histogram and query",
+            "spec: found preset; exactly one of ratio, histogram and query is needed",
             id="a preset",
         ),
         pytest.param(
@@ -418,7 +495,7 @@ def test_a_template_from_another_file_is_known() -> None:
         (
             "spec: {query: max(queue), min: 1}",
             "spec: 5",
-            "4:1: spec: found 5; a MetricTemplate has exactly one",
+            "4:1: spec: found 5; exactly one of ratio, histogram and",
         ),
         ("metadata: {name: queue, namespace: shop}\n", "", "1:1: metadata: required"),
     ],

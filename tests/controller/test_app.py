@@ -134,9 +134,9 @@ def install(cluster: Cluster) -> None:
     cluster.create(DEFINITIONS, "", open_kind("gloo.solo.io", "upstreamgroups", "UpstreamGroup"))
 
 
-def create_canary(cluster: Cluster, name: str = "echo") -> Document:
+def create_canary(cluster: Cluster, name: str = "echo", **labels: str) -> Document:
     document = yaml.safe_load(EXAMPLE.read_text())
-    document["metadata"]["name"] = name
+    document["metadata"] |= {"name": name, "labels": labels}
     return cluster.create(CANARIES, "echo", document)
 
 
@@ -214,6 +214,26 @@ def test_a_canary_that_is_deleted_is_forgotten(start: Start, cluster: Cluster) -
     eventually(lambda: 'name="echo"' in service.get("/metrics")[1])
     cluster.delete(CANARIES, "echo", "echo", uid=created["metadata"]["uid"])
     eventually(lambda: 'name="echo"' not in service.get("/metrics")[1])
+
+
+def test_of_two_with_opposite_selectors_each_looks_after_its_own(
+    start: Start, tmp_path: Path, apiserver: ApiServer, cluster: Cluster
+) -> None:
+    install(cluster)
+    one = start(SELECTOR="shard=one", LOG_LEVEL="info")
+    (tmp_path / "rest").mkdir()
+    rest = Service(tmp_path / "rest", apiserver.kubeconfig, SELECTOR="shard!=one")
+    try:
+        create_canary(cluster, "a", shard="one")
+        create_canary(cluster, "b", shard="two")
+        create_canary(cluster, "c")
+        eventually(lambda: {line["canary"] for line in rest.said("tick")} >= {"echo/b", "echo/c"})
+        eventually(lambda: one.said("tick"))
+        assert {line["canary"] for line in one.said("tick")} == {"echo/a"}
+        assert {line["canary"] for line in rest.said("tick")} == {"echo/b", "echo/c"}
+    finally:
+        rest.process.kill()
+        rest.process.wait()
 
 
 def test_an_api_server_that_comes_back_finds_the_service_at_work(

@@ -8,9 +8,13 @@ from typing import Any, cast
 import pytest
 import structlog
 
+from config.selectors import EVERYTHING
 from controller.app import Service
 from controller.errors import Deposed
+from controller.kube.shard import Shard
+from controller.live import Live
 from controller.ports import Key
+from controller.telemetry.traces import NoTraces
 
 
 KEY = Key("echo", "echo")
@@ -28,11 +32,17 @@ def service(*, leading: bool, deposed: bool = False) -> tuple[Any, list[object]]
         return NEXT
 
     made: Any = object.__new__(Service)
+    made._shard = Shard(EVERYTHING)
+    made._watch_canaries = SimpleNamespace(get=lambda *_: None)
+    made._live = Live()
+    made._traces = NoTraces()
+    made._canaries = SimpleNamespace(get=lambda _: None)
     made._leadership = SimpleNamespace(leading=leading, acting=lambda: contextlib.nullcontext(leading))
     made._reconciler = SimpleNamespace(tick=tick)
     made._metrics = SimpleNamespace(
         tick=lambda *given: done.append(given),
         lead=lambda *, leading: done.append(leading),
+        settings=lambda *, valid: None,
         text=lambda: b"all",
     )
     return cast("Any", made), done

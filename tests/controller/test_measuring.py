@@ -19,7 +19,7 @@ def settling() -> CanarySpec:
 
 
 def settled(spec: CanarySpec, status: Status) -> bool:
-    return window_of(spec, status, T0, {}, counted=True).settled
+    return window_of(spec, status, T0 + 60 * SECOND, {}, counted=True).settled
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(9, False), (10, True)])
@@ -38,6 +38,13 @@ def test_after_blindness_it_settles_anew(settling: CanarySpec, seconds: int, *, 
     back = shifting(10, step_started_at=begun, sighted_at=T0, evaluated_at=T0 + seconds * SECOND)
     assert settled(settling, back) is expected
     assert settled(settling, replace(back, sighted_at=begun))
+
+
+def test_a_clock_that_was_set_back_makes_no_window_end_before_it_began(settling: CanarySpec) -> None:
+    """What is counted is counted, but nobody knows whether it came after the step had settled."""
+    ahead = shifting(10, step_started_at=T0, evaluated_at=T0 + 3600 * SECOND)
+    window = window_of(settling, ahead, T0, {}, counted=True)
+    assert (window.since, window.until, window.settled) == (T0, T0, False)
 
 
 def test_what_was_scraped_before_an_outage_does_not_show_a_wrong_split(

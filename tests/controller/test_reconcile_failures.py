@@ -118,8 +118,12 @@ class TestRefused:
 
 
 class TestFailing:
-    @pytest.mark.parametrize("error", [Forbidden("may not patch virtualservices"), Unavailable("timed out")])
-    def test_a_rise_that_fails_says_so_and_is_tried_again(self, error: EdgeError) -> None:
+    @pytest.mark.parametrize(
+        ("error", "at_once"),
+        [(Forbidden("may not patch virtualservices"), True), (Unavailable("timed out"), False)],
+        ids=["refused for good", "not answered"],
+    )
+    def test_a_rise_that_fails_says_so_and_is_tried_again(self, error: EdgeError, *, at_once: bool) -> None:
         world = shifted()
         barrier = Barrier("write", error, frozenset({100}))
         barrier.fence(world)
@@ -128,8 +132,10 @@ class TestFailing:
         assert world.status.held is not None
         assert (world.status.held.reason, world.status.reason) == (HeldReason.STALLED, str(error))
         since = world.status.held.since
+        assert world.status.held.needs_human is at_once
         pass_time(world, 20)
-        assert world.status.held.since == since
+        assert world.weather.now >= since + MINUTE
+        assert (world.status.held.since, world.status.held.needs_human) == (since, True)
         assert world.status.reasserted == 0
         barrier.weights = frozenset()
         world.run(lambda: world.status.phase is Phase.PROMOTED)
@@ -322,3 +328,39 @@ def test_an_interruption_at_any_request_changes_nothing_about_the_end(
     for at in range(1, requests + 1):
         interrupted, _ = play(story, Interruption(at, how))
         assert ending(interrupted) == ending(whole), f"request {at}"
+
+
+class TestAMistakeOfOurs:
+    def test_is_told_by_the_canary_and_forgotten_once_it_is_over(self) -> None:
+        world = shifted()
+        before, see = world.status, world.weather.routes
+
+        def crash(*_: object) -> None:
+            raise ZeroDivisionError("s3cret")
+
+        world.weather.routes = crash  # type: ignore[assignment, method-assign]
+        records = world.operations["record"]
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                world.tick()
+        assert world.operations["record"] == records + 1
+        held = world.status.held
+        assert held is not None
+        assert (held.reason, held.needs_human) == (HeldReason.STALLED, True)
+        assert "ZeroDivisionError in test_reconcile_failures.py:" in held.message
+        assert "s3cret" not in str(world.document.status)
+        assert (world.status.weight, world.weather.content.weight) == (20, 20)
+        world.weather.routes = see  # type: ignore[method-assign]
+        world.run(lambda: world.status.held is None)
+        assert world.status.stable == before.stable
+
+    def test_that_cannot_even_be_told_is_still_the_first_one(self) -> None:
+        world = shifted()
+
+        def crash(*_: object) -> None:
+            raise ZeroDivisionError
+
+        world.weather.routes = crash  # type: ignore[assignment, method-assign]
+        Barrier("record", Unavailable("gone")).fence(world)
+        with pytest.raises(ZeroDivisionError):
+            world.tick()

@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import structlog
 
-from controller.clock import SystemClock
+from controller.clock import SystemClock, steady
 from controller.errors import Unavailable
 from controller.ports import Key
 from controller.schedule import Rhythm, Schedule, Tick
@@ -223,14 +224,18 @@ def test_the_pause_after_errors_grows_to_a_bound_and_is_forgotten(seen: Seen) ->
     assert (schedule._retry("prod/shop") - Noon().now()).total_seconds() <= 0.5
 
 
-def test_who_waits_for_a_worker_is_late(seen: Seen) -> None:
-    class Leaping:
-        ahead = dt.timedelta(0)
+class Leaping:
+    """A clock that can be set."""
 
-        def now(self) -> dt.datetime:
-            return SystemClock().now() + self.ahead
+    ahead = dt.timedelta(0)
 
+    def now(self) -> dt.datetime:
+        return SystemClock().now() + self.ahead
+
+
+def test_who_waits_for_a_worker_is_late(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Leaping()
+    monkeypatch.setattr("controller.schedule.steady", lambda: steady() + clock.ahead.total_seconds())
     schedule = Schedule(seen.holding, clock, workers=1, observe=seen.outcome, rhythm=NEVER)
     schedule.start()
     schedule.add(WEB)
@@ -243,6 +248,60 @@ def test_who_waits_for_a_worker_is_late(seen: Seen) -> None:
     eventually(lambda: len(seen.late) == 2)
     assert seen.late[0] < 60 <= seen.late[1]
     assert schedule.stop(20)
+
+
+class TestAClockThatIsSet:
+    """What is due in a minute must not become due in an hour and a minute."""
+
+    @pytest.mark.parametrize("leap", [dt.timedelta(hours=-1), dt.timedelta(hours=1)], ids=["back", "forward"])
+    def test_wakes_everybody_who_is_not_late_by_that(
+        self, seen: Seen, leap: dt.timedelta, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = Leaping()
+        monkeypatch.setattr(
+            "apscheduler.schedulers.base.datetime", SimpleNamespace(now=lambda _: clock.now())
+        )
+
+        def tick(key: Key) -> dt.datetime:
+            seen.ticks.append(key)
+            return clock.now() + dt.timedelta(minutes=1)
+
+        rhythm = Rhythm(resync=dt.timedelta(hours=1), glance=dt.timedelta(milliseconds=5))
+        schedule = Schedule(tick, clock, workers=1, observe=seen.outcome, rhythm=rhythm)
+        schedule.start()
+        schedule.add(WEB)
+        schedule.add(SHOP)
+        eventually(lambda: len(seen.outcomes) == 2)
+        with structlog.testing.capture_logs() as logs:
+            clock.ahead = leap
+            eventually(lambda: len(seen.outcomes) == 4)
+            assert schedule.stop(20)
+        assert sorted(seen.ticks[2:]) == [SHOP, WEB]
+        assert max(seen.late) < 60
+        (line,) = (line for line in logs if line["event"] == "clock.set")
+        assert round(line["seconds"]) == leap.total_seconds()
+
+    def test_is_told_from_one_that_drifts(self, seen: Seen) -> None:
+        clock = Leaping()
+        schedule = Schedule(seen.passing, clock, workers=1, observe=seen.outcome)
+        schedule.add(WEB)
+        due = dict(schedule._due)
+        for _ in range(100):
+            clock.ahead -= dt.timedelta(seconds=0.9)
+            schedule._heed_clock()
+        assert schedule._due == due
+        clock.ahead -= dt.timedelta(seconds=1.1)
+        schedule._heed_clock()
+        assert schedule._due[str(WEB)] < due[str(WEB)]
+
+    def test_is_noticed_although_nothing_is_due(self, seen: Seen) -> None:
+        schedule = Schedule(seen.passing, SystemClock(), workers=1, observe=seen.outcome)
+        schedule.start()
+        assert schedule._scheduler._process_jobs() == Rhythm().glance.total_seconds()
+        schedule.add(WEB)
+        eventually(lambda: seen.outcomes)
+        assert schedule._scheduler._process_jobs() == Rhythm().glance.total_seconds()
+        assert schedule.stop(20)
 
 
 def test_what_was_due_is_forgotten_with_its_canary(seen: Seen) -> None:

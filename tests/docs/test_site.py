@@ -102,9 +102,17 @@ def script(blocks: list[tuple[str, str]], folder: Path) -> str:
 
 
 @pytest.mark.e2e
-def test_the_quick_start_on_the_sandbox_ends_as_it_says(tmp_path: Path) -> None:
-    blocks = BLOCK.findall((ROOT / "docs" / "quick-start.md").read_text())
+def test_the_quick_start_ends_as_it_says_and_what_other_pages_run_works_there(tmp_path: Path) -> None:
+    *blocks, leaving = BLOCK.findall((ROOT / "docs" / "quick-start.md").read_text())
     assert [how for how, _ in blocks].count(": in the background") == 2
+    others = [
+        block
+        for path in sorted((ROOT / "docs").rglob("*.md"))
+        if path.stem != "quick-start"
+        for block in BLOCK.findall(path.read_text())
+    ]
+    assert len(others) >= 4
+    blocks += [("", "kubectl create namespace crossfade"), *others, leaving]
     done = subprocess.run(
         ["bash", "-c", script(blocks, tmp_path)],
         cwd=ROOT,
@@ -117,6 +125,7 @@ def test_the_quick_start_on_the_sandbox_ends_as_it_says(tmp_path: Path) -> None:
     logs = [path.read_text()[-2000:] for path in sorted(tmp_path.glob("*.log"))]
     assert done.returncode == 0, "\n".join([done.stdout, done.stderr, *logs])
     assert "v3 was rolled back" in done.stdout
+    assert "stopped by ConfigMap crossfade/crossfade-stop: incident 4711: database" in done.stderr
 
 
 def test_the_page_about_evidence_shows_the_odds_that_are_reckoned() -> None:

@@ -91,15 +91,15 @@ def test_whoever_leads_may_freeze_be_killed_or_be_told_to_go(
     with app.load() as users:
         app.deploy("v2")
         app.until(lambda status: status.get("weight", 0) >= 20)
-        wait_for(lambda: str(one.said()), "v2 gets 20%")  # else that tick is told only after it woke up
         one.freeze()
         wait_for(two.leads, "lease.held")
         app.until(lambda status: (status.get("held") or {}).get("reason") == "AwaitingApproval")
-        ticks = len(one.said())
+        ticks, routes = len(one.said()), app.virtual_service()
         one.thaw()
         wait_for(one.leads, "lease.observed")
         after = [line for line in one.said()[ticks:] if line["event"] == "tick"]
-        assert after == [], "it decided something after it woke up"
+        assert len(after) <= 1, "more than the tick in which it was frozen"
+        assert app.virtual_service() == routes
 
         two.kill()
         wait_for(one.leads, "lease.held")

@@ -177,10 +177,15 @@ def test_whatever_is_taken_away_is_missed(requests_made: list[Asked], granted: A
     assert [right for right, calls in missed.items() if not calls] == []
 
 
-def test_for_a_whole_cluster_the_same_is_granted(requests_made: list[Asked], granted: Account) -> None:
+def test_for_a_whole_cluster_the_same_is_granted_and_nothing_more(
+    requests_made: list[Asked], granted: Account
+) -> None:
     everywhere = Account.of_release(RELEASE, **ELECTION)
     assert everywhere.rights() == granted.rights()
     assert denied(everywhere.documents, granted, requests_made) == []
+    missed = {right: denied(left, granted, requests_made) for right, left in curtailed(everywhere.documents)}
+    assert len(missed) > 30
+    assert [right for right, calls in missed.items() if not calls] == []
 
 
 def test_outside_of_its_namespace_it_may_do_none_of_this(

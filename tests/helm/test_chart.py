@@ -39,6 +39,12 @@ def test_the_definition_of_canaries_is_what_the_models_give(chart: helm.Chart) -
     )
 
 
+def test_a_cluster_takes_shares_that_are_written_as_numbers(chart: helm.Chart) -> None:
+    """`max: 0.01` is no integer; `crossfade validate` takes it, so the API server must."""
+    (definition,) = chart.crds
+    assert "x-kubernetes-int-or-string" not in definition["data"]
+
+
 def test_the_chart_installs_this_version(chart: helm.Chart, render: Render) -> None:
     version = importlib.metadata.version("crossfade")
     assert chart.metadata["appVersion"] == version
@@ -61,6 +67,9 @@ def test_without_an_image_the_message_says_what_to_set(chart: helm.Chart) -> Non
         pytest.param(
             {"fullnameOverride": "1st"}, "'/fullnameOverride': '1st' does not match", id="digit-first"
         ),
+        pytest.param({"nameOverride": "Mine"}, "'/nameOverride': 'Mine' does not match", id="capital"),
+        pytest.param({"commonAnnotations": {"a": 1}}, "'/commonAnnotations/a': got number", id="number"),
+        pytest.param({"podMonitor": {"enable": True}}, "additional properties 'enable'", id="pod-monitor"),
         pytest.param({"commonLabels": {"a": "b c"}}, "'/commonLabels/a': 'b c' does not match", id="label"),
         pytest.param({"podLabels": {"a": 1}}, "'/podLabels/a': got number, want string", id="label-number"),
         pytest.param({"podAnnotations": {"a": True}}, "'/podAnnotations/a': got boolean", id="annotation"),
@@ -158,11 +167,27 @@ def test_without_an_image_the_message_says_what_to_set(chart: helm.Chart) -> Non
             id="not-a-boolean",
         ),
         pytest.param({"watchNamespace": "My_Shop"}, "'/watchNamespace'", id="namespace"),
+        pytest.param({"watchNamespaces": ["a", "B"]}, "'/watchNamespaces/1'", id="namespaces"),
+        pytest.param({"canarySelector": "team;shop"}, "'/canarySelector'", id="selector"),
+        pytest.param({"allowedNamespaces": ["*", "shop"]}, "'/allowedNamespaces'", id="all-and-some"),
+        pytest.param({"tenancy": "Strict"}, "'/tenancy': value must be one of", id="tenancy"),
         pytest.param({"log": {"level": "warn"}}, "'/log/level': value must be one of", id="level"),
         pytest.param({"log": {"format": "text"}}, "'/log/format': value must be one of", id="format"),
         pytest.param({"workers": 0}, "'/workers': minimum: got 0, want 1", id="no-workers"),
         pytest.param({"workers": 65}, "'/workers': maximum: got 65, want 64", id="many-workers"),
         pytest.param({"workers": "8"}, "'/workers': got string, want integer", id="workers-text"),
+        pytest.param(
+            {"presets": {"http-errors": {"query": "up", "max": 1}}},
+            "propertyName 'http-errors'",
+            id="built-in",
+        ),
+        pytest.param(
+            {"presets": {"Shop": {"query": "up", "max": 1}}}, "invalid propertyName 'Shop'", id="preset-name"
+        ),
+        pytest.param({"presets": {"a": {"max": 1}}}, "'/presets/a'", id="no-metric"),
+        pytest.param({"presets": {"a": {"query": "up", "ratio": {}}}}, "'/presets/a", id="two-metrics"),
+        pytest.param({"presets": {"a": {"ratio": {"bad": "x"}}}}, "'/presets/a/ratio'", id="no-total"),
+        pytest.param({"presets": {"a": {"query": "up", "name": "b"}}}, "properties 'name'", id="its-name"),
         pytest.param(
             {"resources": {"cpu": "1"}}, "'/resources': additional properties 'cpu'", id="resources"
         ),
@@ -208,6 +233,17 @@ def test_a_wrong_value_is_refused_by_its_path(render: Render, values: Document, 
 def test_what_cannot_be_meant_is_refused(render: Render, prometheus: Document, said: str) -> None:
     with pytest.raises(helm.HelmRenderError, match=re.escape(said)):
         render({"prometheus": {"url": "https://p.example.org", **prometheus}})
+
+
+def test_namespaces_are_named_in_one_place(render: Render) -> None:
+    with pytest.raises(helm.HelmRenderError, match="watchNamespace: found beside watchNamespaces; set one"):
+        render({"watchNamespace": "shop", "watchNamespaces": ["cart"]})
+
+
+def test_the_same_series_are_not_scraped_twice(render: Render) -> None:
+    both = {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}
+    with pytest.raises(helm.HelmRenderError, match="serviceMonitor and podMonitor: found both enabled"):
+        render(both)
 
 
 def test_the_chart_may_be_part_of_another_one(render: Render) -> None:
@@ -277,6 +313,25 @@ def test_objects_are_named_after_the_release(render: Render, release: str, name:
         "RoleBinding": 1,
         "Service": 1,
         "ServiceAccount": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("release", "name"),
+    [
+        pytest.param("blue", "blue-rollouts", id="added"),
+        pytest.param("rollouts", "rollouts", id="says-it-already"),
+        pytest.param("crossfade", "crossfade-rollouts", id="not-the-chart's"),
+    ],
+)
+def test_another_name_takes_the_place_of_the_charts(render: Render, release: str, name: str) -> None:
+    (deployment,) = [
+        each for each in render({"nameOverride": "rollouts"}, release) if each["kind"] == "Deployment"
+    ]
+    assert deployment["metadata"]["name"] == name
+    assert deployment["spec"]["selector"]["matchLabels"] == {
+        "app.kubernetes.io/name": "rollouts",
+        "app.kubernetes.io/instance": release,
     }
 
 

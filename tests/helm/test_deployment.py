@@ -26,6 +26,13 @@ Render = Callable[..., list[Document]]
 SCHEMA = json.loads((Path(__file__).parents[2] / "helm/crossfade/values.schema.json").read_text())[
     "properties"
 ]
+PRESETS = {
+    "shop-errors": {
+        "ratio": {"bad": 'failed{v="{{ version }}"} # "}"', "total": 'served{v="{{ version }}"}'},
+        "max": "1%",
+    },
+    "queue": {"query": "max(queue{x='{{ team }}'})\n  or vector(0)", "max": 1e9},
+}
 EVERY_VALUE = {
     "prometheus": {
         "url": "https://prometheus.example.org/base",
@@ -34,10 +41,14 @@ EVERY_VALUE = {
         "auth": {"bearerTokenSecret": {"name": "reader"}},
         "tls": {"caSecret": {"name": "authorities"}, "certSecret": {"name": "ours"}},
     },
-    "watchNamespace": "shop",
+    "watchNamespaces": ["shop", "cart"],
+    "canarySelector": "team in (shop, cart),!frozen",
+    "allowedNamespaces": ["gloo-system", "edge"],
+    "tenancy": "strict",
     "stopConfigMap": "freeze",
     "log": {"format": "console", "level": "debug"},
     "workers": 3,
+    "presets": PRESETS,
     "leaderElection": {"enabled": True, "leaseDuration": "30s", "renewWithin": "20s", "retry": "500ms"},
 }
 OTHERWISE = {
@@ -65,11 +76,15 @@ FILES = "/etc/crossfade/prometheus"
                 "prometheus_ca_file": f"{FILES}/ca/ca.crt",
                 "prometheus_cert_file": f"{FILES}/cert/tls.crt",
                 "prometheus_key_file": f"{FILES}/cert/tls.key",
-                "namespace": "shop",
+                "namespace": "shop,cart",
+                "selector": "team in (shop, cart),!frozen",
+                "allowed_namespaces": "gloo-system,edge",
+                "tenancy": "strict",
                 "stop_configmap": "crossfade-system/freeze",
                 "log_format": "console",
                 "log_level": "debug",
                 "workers": 3,
+                "presets": PRESETS,
                 "leader_election": True,
                 "lease_name": "crossfade",
                 "lease_namespace": "crossfade-system",
@@ -127,6 +142,7 @@ def test_other_settings_make_other_pods(deployment: Rendered) -> None:
     others = ({"workers": 9}, {"watchNamespace": "shop"}, {"replicaCount": 2})
     assert len({checksum(values) for values in ({}, *others)}) == 4
     assert checksum({}) == checksum({"podAnnotations": {"checksum/settings": "mine"}})
+    assert checksum({}) == checksum({"presets": PRESETS}), "a running controller takes them over"
 
 
 @pytest.mark.parametrize(
@@ -185,7 +201,9 @@ def test_secrets_are_mounted_where_the_process_looks(
     url=st.from_regex(SCHEMA["prometheus"]["properties"]["url"]["pattern"], fullmatch=True).filter(
         lambda url: "[" not in url  # not every text of this form is an address of IPv6
     ),
-    namespace=st.from_regex(SCHEMA["watchNamespace"]["pattern"], fullmatch=True),
+    namespace=st.from_regex(SCHEMA["watchNamespace"]["pattern"], fullmatch=True).filter(
+        lambda name: len(name) <= SCHEMA["watchNamespace"]["maxLength"]
+    ),
     timeout=st.from_regex(SCHEMA["prometheus"]["properties"]["timeout"]["pattern"], fullmatch=True).filter(
         lambda text: len(text) <= SCHEMA["prometheus"]["properties"]["timeout"]["maxLength"]
     ),

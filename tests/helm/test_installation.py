@@ -33,6 +33,11 @@ OF_THE_OPERATOR = {
         "namespaceSelector": {**MAP, "properties": {"matchNames": {**LIST, "items": TEXT}}},
         "endpoints": {**LIST, "items": {**MAP, "properties": ENDPOINT}},
     },
+    "PodMonitor": {
+        "selector": OPEN,
+        "namespaceSelector": {**MAP, "properties": {"matchNames": {**LIST, "items": TEXT}}},
+        "podMetricsEndpoints": {**LIST, "items": {**MAP, "properties": ENDPOINT}},
+    },
     "PrometheusRule": {"groups": {**LIST, "items": {**MAP, "properties": GROUP}}},
 }
 """Those fields of the Prometheus Operator's objects that a chart may want: others are refused."""
@@ -59,7 +64,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     "name",
     [
         *("", "everything-off", "everything-on", "high-availability"),
-        *("namespaced", "one-that-elects", "secrets"),
+        *("namespaced", "one-that-elects", "pod-monitor", "secrets"),
     ],
 )
 def test_kubectl_and_the_server_take_every_object(

@@ -28,6 +28,7 @@ VOLUMES = {
 """Kinds of volumes that the Pod Security Standard `restricted` allows."""
 OFF_BY_DEFAULT = {
     "serviceMonitor": "ServiceMonitor",
+    "podMonitor": "PodMonitor",
     "prometheusRule": "PrometheusRule",
     "networkPolicy": "NetworkPolicy",
     "podDisruptionBudget": "PodDisruptionBudget",
@@ -171,6 +172,20 @@ def test_the_monitor_finds_the_service_and_its_port(render: Render, values_of: V
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
 
 
+def test_the_other_monitor_finds_the_pods_and_asks_the_same(
+    render: Render, values_of: ValuesOf, deployment: Rendered
+) -> None:
+    (monitor,) = _of_kind(render(values_of("pod-monitor")), "PodMonitor")
+    template = deployment(values_of("pod-monitor"))["spec"]["template"]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    assert monitor["spec"]["namespaceSelector"]["matchNames"] == [monitor["metadata"]["namespace"]]
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert endpoint["port"] in {port["name"] for port in template["spec"]["containers"][0]["ports"]}
+    (other,) = _of_kind(render(values_of("everything-on")), "ServiceMonitor")
+    assert [endpoint] == other["spec"]["endpoints"]
+
+
 def test_the_alerts_are_the_file_as_it_is(render: Render, folder: Path) -> None:
     (rule,) = _of_kind(render({"prometheusRule": {"enabled": True}}), "PrometheusRule")
     assert rule["spec"] == yaml.safe_load((folder / "alerts" / "crossfade.yaml").read_text())
@@ -286,6 +301,24 @@ def test_labels_for_everything_are_on_everything(render_all: Render) -> None:
     assert "theirs" not in json.dumps(documents)
 
 
+def test_annotations_for_everything_are_on_everything_below_those_of_its_own(render_all: Render) -> None:
+    common = {"owner": "platform", "helm.sh/hook": "theirs", "note": "common"}
+    values = {**EVERY_OBJECT, "commonAnnotations": common, "deploymentAnnotations": {"note": "own"}}
+    found = {
+        (each["kind"], each["metadata"]["name"]): each["metadata"].get("annotations", {})
+        for each in render_all(values)
+        if each["metadata"]["name"] != "mine"
+    }
+    assert {annotations["owner"] for annotations in found.values()} == {"platform"}
+    assert found["Pod", "crossfade-test"]["helm.sh/hook"] == "test"
+    assert found["Deployment", "crossfade"]["note"] == "own"
+    assert found["Service", "crossfade"]["note"] == "common"
+
+
+def test_without_annotations_there_is_no_field_for_them(render: Render) -> None:
+    assert [each["kind"] for each in render() if "annotations" in each["metadata"]] == []
+
+
 def test_what_is_given_for_the_pod_is_there(deployment: Rendered, values_of: ValuesOf) -> None:
     values = values_of("everything-on")
     found = deployment(values)
@@ -296,7 +329,7 @@ def test_what_is_given_for_the_pod_is_there(deployment: Rendered, values_of: Val
         "terminationGracePeriodSeconds",
     ):
         assert pod[name] == values[name]
-    assert found["metadata"]["annotations"] == values["deploymentAnnotations"]
+    assert found["metadata"]["annotations"] == values["commonAnnotations"] | values["deploymentAnnotations"]
     assert values["podAnnotations"].items() <= template["metadata"]["annotations"].items()
     assert template["metadata"]["labels"]["tier"] == "control"
     assert container["args"] == ["run", *values["extraArgs"]]
@@ -350,7 +383,7 @@ EVERY_OBJECT = {
     "replicaCount": 2,
     "dashboard": {"enabled": True},
     "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine"}}],
-    **{name: {"enabled": True} for name in OFF_BY_DEFAULT},
+    **{name: {"enabled": True} for name in OFF_BY_DEFAULT if name != "podMonitor"},
 }
 
 

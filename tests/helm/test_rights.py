@@ -35,7 +35,7 @@ Right = tuple[str, str]
 """A resource like `canaries.crossfade.dev/status`, and a verb."""
 
 CODE = Path(controller.__file__).parent
-GENERIC = CODE / "kube" / "watch.py"  # lists and watches what it is told to
+GENERIC = {CODE / "kube" / "watch.py", CODE / "kube" / "kept.py"}  # list and watch what they are told to
 VERBS = {
     "read": "get",
     "list": "list",
@@ -74,7 +74,23 @@ def test_looking_after_one_namespace_needs_rights_on_applications_only_there(ren
     }
 
 
-@pytest.mark.parametrize("values", [{}, {"watchNamespace": "shop"}], ids=["everywhere", "one-namespace"])
+def test_looking_after_several_namespaces_needs_the_same_rights_in_each(render: Render) -> None:
+    one, two = (
+        [role["rules"] for role in _roles(render(values)) if role["metadata"].get("namespace") == "shop"]
+        for values in ({"watchNamespace": "shop"}, {"watchNamespaces": ["cart", "shop"]})
+    )
+    assert one == two
+    both = {
+        role["metadata"].get("namespace") for role in _roles(render({"watchNamespaces": ["cart", "shop"]}))
+    }
+    assert both == {"cart", "shop", "crossfade-system", None}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"watchNamespace": "shop"}, {"watchNamespaces": ["cart", "shop"]}],
+    ids=["everywhere", "one-namespace", "two-namespaces"],
+)
 def test_every_role_is_bound_to_the_account_that_the_pod_runs_as(render: Render, values: Document) -> None:
     documents = render(values)
     (pod,) = [
@@ -120,7 +136,7 @@ def _granted(rules: Iterable[Document]) -> Iterator[Right]:
 
 def _asked() -> Iterator[Right]:
     for path in sorted(CODE.rglob("*.py")):
-        if CODE / "cli" in path.parents or path == GENERIC:
+        if CODE / "cli" in path.parents or path in GENERIC:
             continue
         for node in ast.walk(ast.parse(path.read_text(), str(path))):
             if isinstance(node, ast.Call):
@@ -129,7 +145,7 @@ def _asked() -> Iterator[Right]:
 
 def _asked_by(call: ast.Call, path: Path) -> Iterator[Right]:
     match call.func, call.args:
-        case ast.Name("Watched"), [_, resource, *_]:
+        case ast.Name("Watched" | "kept"), [_, resource, *_]:
             yield from ((_named(resource, path), verb) for verb in ("list", "watch"))
         case ast.Attribute(ast.Name("cluster") | ast.Attribute(attr="_cluster"), method), [resource, *_]:
             given = [keyword.value for keyword in call.keywords if keyword.arg == "subresource"]

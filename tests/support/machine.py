@@ -28,7 +28,7 @@ from controller.rollout.observation import Command, Do, Observation
 from controller.rollout.situation import Ask, Decision
 from oracle import Oracle
 from situations import ANALYSIS, SECOND, STAGE, spec
-from weather import AWAY, GOOD, NO_DATA, OPINIONS, REVISIONS, Content, Opinion, Weather, at_rest
+from weather import AWAY, GOOD, HARM, NO_DATA, OPINIONS, REVISIONS, Content, Opinion, Weather, at_rest
 
 
 class Core(NamedTuple):
@@ -75,6 +75,11 @@ def _name_version(world: Weather, version: str) -> None:
     world.spec = world.spec.model_copy(update={"workload": workload})
 
 
+def _let_nobody_be_ready(world: Weather) -> None:
+    for version in (world.stable, world.newest):
+        world.deploy(version, ready=0)
+
+
 FROZEN = Schedule.model_validate({"freeze": [{"from": "2026-01-01T00:00", "to": "2027-01-01T00:00"}]})
 """Closed throughout, and long before."""
 TROUBLES: dict[str, Callable[[Weather], None]] = {
@@ -94,6 +99,7 @@ TROUBLES: dict[str, Callable[[Weather], None]] = {
     "the candidate is half ready": lambda world: world.deploy(world.newest, ready=1),
     "the candidate is not counted": lambda world: world.deploy(world.newest, counted=False),
     "stable is not ready": lambda world: world.deploy(world.stable, ready=0),
+    "nobody is ready": _let_nobody_be_ready,
     "v1 is wanted": lambda world: _name_version(world, "v1"),
     "v9 is wanted": lambda world: _name_version(world, "v9"),
 }
@@ -162,15 +168,18 @@ class Rollouts(RuleBasedStateMachine):
     @rule(
         opinion=st.sampled_from([AWAY, AWAY, NO_DATA]),
         blind=st.integers(1, 12),
-        hurried=st.booleans(),
+        besides=st.sampled_from([None, None, "hurried", "stable is not ready"]),
         ticks=TICKS,
     )
-    def nothing_is_measured(self, opinion: Opinion, blind: int, hurried: bool, ticks: int) -> None:  # noqa: FBT001  # drawn
+    def nothing_is_measured(self, opinion: Opinion, blind: int, besides: str | None, ticks: int) -> None:
         self._under_way(ticks)
+        if besides in TROUBLES:
+            TROUBLES[besides](self.world)
         self._run(blind, opinion)
-        if hurried:
+        if besides == "hurried":
             self.world.command = Command(Do.PROMOTE, str(next(self.ids)), "ada")
         self._run(blind, opinion)
+        self.world.clear_up()
 
     @rule(opinion=OPINION, recorded=st.booleans(), ticks=TICKS)
     def crashing_tick(self, opinion: Opinion, recorded: bool, ticks: int) -> None:  # noqa: FBT001  # drawn
@@ -195,6 +204,21 @@ class Rollouts(RuleBasedStateMachine):
     @rule(trouble=st.sampled_from(sorted(TROUBLES)), ticks=TICKS)
     def trouble_without_harm(self, trouble: str, ticks: int) -> None:
         self.trouble({trouble}, GOOD, ticks, 12 * SECOND)
+
+    @rule(
+        do=st.sampled_from([Do.PROMOTE, Do.PROMOTE_FULL]),
+        trouble=st.sampled_from(sorted(TROUBLES)),
+        ticks=TICKS,
+    )
+    def trouble_after_a_hurry(self, do: Do, trouble: str, ticks: int) -> None:
+        self._under_way(ticks)
+        self.world.command = Command(do, str(next(self.ids)), "ada")
+        self._tick(GOOD)
+        self.trouble({trouble}, GOOD, 0, SECOND)
+
+    @rule(trouble=st.sampled_from(sorted(TROUBLES)), ticks=TICKS)
+    def harm_in_trouble(self, trouble: str, ticks: int) -> None:
+        self.trouble({trouble}, HARM, ticks, 12 * SECOND)
 
     @rule(
         do=st.sampled_from(Do),

@@ -127,7 +127,7 @@ class Oracle:
             self.licence = self.licence if self.licence > 1 else 0
             self.proven = after.candidate
             self.blind_since = None
-        elif before.phase in CARRYING and after.phase is Phase.SHIFTING and not after.refusal:
+        elif before.phase in CARRYING and after.phase is Phase.SHIFTING and after.held is not None:
             self.blind_since = seen.now if after.weight < before.weight else self.blind_since
         if (before.phase, before.weight, before.candidate) != (after.phase, after.weight, after.candidate):
             self.steady_since = None
@@ -228,6 +228,8 @@ class Oracle:
             assert before.phase is Phase.SHADOWING or after.phase is Phase.SHADOWING
         if before.phase is Phase.SHADOWING and world.spec.shadowing is not None:
             assert world.content.copies == (candidate.version, world.spec.shadowing.percentage)
+        if before.phase in {Phase.TESTING, Phase.SHIFTING, Phase.BAKING}:
+            assert world.content.copies is None
         assert after.held is None
         assert self.steady_since is not None
         if self.licence == 0:
@@ -329,10 +331,10 @@ def _is_forward(before: Status, after: Status) -> bool:
 
 
 def _must_step_back(before: Status, seen: Observation) -> bool:
-    if before.phase not in CARRYING or before.refusal or seen.claimed_by or seen.deleting:
-        return False
     command = seen.command
-    if command is not None and command.do is Do.RESUME and command.id != before.last_command:
+    resumed = command is not None and command.do is Do.RESUME and command.id != before.last_command
+    refused = before.refusal and not resumed
+    if before.phase not in CARRYING or refused or seen.claimed_by or seen.deleting:
         return False
     return seen.routes.in_form and seen.routes.acceptance is Acceptance.REJECTED
 

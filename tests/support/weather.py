@@ -94,6 +94,7 @@ class Opinion:
 
 GOOD = Opinion(Verdict.SAFE)
 AWAY = Opinion(Verdict.BLIND, HeldReason.BLIND, answered=False)
+HARM = Opinion(Verdict.HARMFUL, HeldReason.OUT_OF_BOUNDS)
 NO_DATA = Opinion(Verdict.BLIND, HeldReason.BLIND)
 OPINIONS = (
     GOOD,
@@ -103,7 +104,7 @@ OPINIONS = (
     Opinion(Verdict.UNDECIDED, HeldReason.SPLIT_MISMATCH),
     NO_DATA,
     AWAY,
-    Opinion(Verdict.HARMFUL, HeldReason.OUT_OF_BOUNDS),
+    HARM,
     Opinion(Verdict.SAFE, problem="spec.analysis.metrics[0].ratio: total is below bad"),
     Opinion(Verdict.SAFE, problem="spec.analysis.metrics[0].ratio.total: no series of v1", lacking=True),
 )

@@ -293,6 +293,10 @@ class RoutePort:
 
     world: World
 
+    def of(self, namespace: str) -> "RoutePort":
+        assert namespace == KEY.namespace
+        return self
+
     def see(self, spec: CanarySpec, form: Form | None) -> Routes:
         return self.world.weather.routes(form)
 

@@ -1,6 +1,11 @@
+{{- define "crossfade.chart" -}}
+{{- .Values.nameOverride | default .Chart.Name -}}
+{{- end -}}
+
 {{- /* Every object of the release: its name where that says crossfade already. */ -}}
 {{- define "crossfade.name" -}}
-{{- $name := ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) (contains .Chart.Name .Release.Name) -}}
+{{- $chart := include "crossfade.chart" . -}}
+{{- $name := ternary .Release.Name (printf "%s-%s" .Release.Name $chart) (contains $chart .Release.Name) -}}
 {{- .Values.fullnameOverride | default $name | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
@@ -15,13 +20,13 @@
 {{- end -}}
 
 {{- define "crossfade.selector" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/name: {{ include "crossfade.chart" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- /* The pod of `helm test`: not one of those that the Service leads to. */ -}}
 {{- define "crossfade.tester" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}-test
+app.kubernetes.io/name: {{ include "crossfade.chart" . }}-test
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
@@ -49,6 +54,41 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- /* Given labels below ours: (dict "root" $ "given" LABELS). */ -}}
 {{- define "crossfade.labelsWith" -}}
 {{ mergeOverwrite (deepCopy (.given | default dict)) (include "crossfade.labels" .root | fromYaml) | toYaml }}
+{{- end -}}
+
+{{- /* Of an object: those for every object, below those given for this one: (dict "root" $ "given" ANNOTATIONS). */ -}}
+{{- define "crossfade.annotations" -}}
+{{- with mergeOverwrite (deepCopy (.root.Values.commonAnnotations | default dict)) (.given | default dict) }}
+{{- dict "annotations" . | toYaml | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- /* How Prometheus asks, for a ServiceMonitor or a PodMonitor. */ -}}
+{{- define "crossfade.endpoint" -}}
+port: http
+path: /metrics
+{{- with .interval }}
+interval: {{ . }}
+{{- end }}
+{{- with .scrapeTimeout }}
+scrapeTimeout: {{ . }}
+{{- end }}
+# `namespace` of our series is the Canary's, not the pod's.
+honorLabels: true
+{{- with .relabelings }}
+relabelings: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .metricRelabelings }}
+metricRelabelings: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- /* The namespaces that are looked after, as JSON; an empty list: all. */ -}}
+{{- define "crossfade.watched" -}}
+{{- if and .Values.watchNamespace .Values.watchNamespaces -}}
+{{- fail "watchNamespace: found beside watchNamespaces; set one of them" -}}
+{{- end -}}
+{{- .Values.watchNamespaces | default (compact (list .Values.watchNamespace)) | toJson -}}
 {{- end -}}
 
 {{- /* "true" where controllers elect one of them to act; otherwise nothing. */ -}}

@@ -1,7 +1,10 @@
 {{- /* The file that CROSSFADE_CONFIG names. */ -}}
 {{- define "crossfade.settings" -}}
 {{ include "crossfade.prometheus.settings" . }}
-namespace: {{ .Values.watchNamespace | quote }}
+namespace: {{ include "crossfade.watched" . }}
+selector: {{ .Values.canarySelector | quote }}
+allowedNamespaces: {{ .Values.allowedNamespaces | toJson }}
+tenancy: {{ .Values.tenancy }}
 listenHost: 0.0.0.0
 listenPort: 8080
 logFormat: {{ .Values.log.format | quote }}

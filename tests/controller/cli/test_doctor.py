@@ -88,6 +88,27 @@ def test_templates_that_may_not_be_read_are_not_taken_for_missing(world: World) 
     assert "but templates are not known: forbidden" in finding["message"]
 
 
+def test_presets_of_the_platform_are_taken_from_its_settings_and_not_for_wrong_without_them(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CROSSFADE_CONFIG", raising=False)
+    world.add("shop", analysis={"metrics": [{"preset": "shop-errors"}]})
+
+    def found() -> list[tuple[str, str]]:
+        findings = json.loads(world.crossfade("doctor", "-o", "json").out)["findings"]
+        return [(each["severity"], each["message"]) for each in findings if each["check"] == "spec"]
+
+    ((severity, message),) = found()
+    assert severity == "note"
+    assert message.endswith("name the controller's settings file in CROSSFADE_CONFIG")
+    settings = tmp_path / "settings.yaml"
+    monkeypatch.setenv("CROSSFADE_CONFIG", str(settings))
+    settings.write_text("presets: {shop-errors: {query: vector(0), max: 1}}")
+    assert found() == []
+    settings.write_text("presets: {others: {query: vector(0), max: 1}}")
+    assert [severity for severity, _ in found()] == ["problem"]
+
+
 @pytest.mark.parametrize(
     ("text", "namespace"),
     [

@@ -60,6 +60,35 @@ def test_a_template_may_be_in_another_file_but_must_be_given(crossfade: Run, tmp
     assert 'metrics[0].templateRef.name: no MetricTemplate "errors" in this namespace' in alone.out
 
 
+PRESET = "presets: {shop-errors: {query: vector(0), max: 1}}\n"
+
+
+@pytest.mark.parametrize("named_by", ["option", "variable", "presets"])
+def test_the_platforms_presets_are_known_from_the_controllers_settings(
+    crossfade: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named_by: str
+) -> None:
+    for name in ("CROSSFADE_CONFIG", "CROSSFADE_PRESETS"):
+        monkeypatch.delenv(name, raising=False)
+    canary, settings = tmp_path / "canary.yaml", tmp_path / "settings.yaml"
+    canary.write_text(TEMPLATED.replace("templateRef: {name: errors}", "preset: shop-errors"))
+    settings.write_text(PRESET)
+    unknown = crossfade("validate", str(canary))
+    assert unknown.code == 5
+    assert 'metrics[0].preset: no preset "shop-errors"; built in are: ' in unknown.out
+    assert "CROSSFADE_CONFIG" in unknown.out
+    if named_by == "variable":
+        monkeypatch.setenv("CROSSFADE_CONFIG", str(settings))
+    elif named_by == "presets":
+        monkeypatch.setenv("CROSSFADE_PRESETS", json.dumps(yaml.safe_load(PRESET)["presets"]))
+    option = ["--config", str(settings)] if named_by == "option" else []
+    assert crossfade("validate", str(canary), *option) == Result(0, "1 Canary is valid\n", "")
+    monkeypatch.delenv("CROSSFADE_PRESETS", raising=False)
+    settings.write_text(PRESET.replace("vector(0)", "5"))
+    broken = crossfade("validate", str(canary), "--config", str(settings))
+    assert (broken.code, broken.out) == (1, "")
+    assert "presets.shop-errors.query: found 5" in broken.err
+
+
 def test_a_template_that_nobody_refers_to_is_checked_as_well(crossfade: Run, tmp_path: Path) -> None:
     file = tmp_path / "template.yaml"
     file.write_text(TEMPLATE.replace("max: 1", "max: one"))
@@ -144,7 +173,7 @@ def test_an_api_server_takes_the_examples(world: World, example: Path) -> None:
             "upstream: {name: echo}",
             "spec.upstream.namespace",
         ),
-        ("preset: http-errors", "preset: http-error", "spec.analysis.metrics[0].preset"),
+        ("preset: http-errors", "preset: http_errors", "spec.analysis.metrics[0].preset"),
         ("preset: http-errors", "tolerate: 0.5, preset: http-errors", "spec.analysis.metrics[0].tolerate"),
         ("  analysis:", "  analysis:\n    mustNotExceed: 1.25", "spec.analysis.mustNotExceed"),
         ("  analysis:", "  analysis:\n    harmBudget: 0", "spec.analysis.harmBudget"),

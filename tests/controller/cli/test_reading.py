@@ -117,6 +117,13 @@ def test_a_template_that_only_the_controller_knows_is_no_problem() -> None:
     assert exit_code(seen) is ExitCode.UNFINISHED
 
 
+def test_a_preset_that_only_the_controller_knows_is_no_problem() -> None:
+    canary = canary_of(document(resting(Phase.IDLE), analysis={"metrics": [{"preset": "shop-errors"}]}))
+    assert (canary.spec, canary.problem, exit_code(canary)) == (None, "", ExitCode.OK)
+    wrong = canary_of(document(resting(Phase.IDLE), analysis={"metrics": [{"preset": 5}]}))
+    assert "metrics[0].preset: found 5" in wrong.problem
+
+
 def test_a_rollout_under_way_tells_what_its_templates_stand_for() -> None:
     observed = document(None)["spec"]
     seen = templated(status(observed_spec=observed))

@@ -14,6 +14,7 @@ from config.settings import Settings, load_settings
 from controller import app
 from controller.cli import reload
 from controller.cli.program import run
+from controller.live import Live
 
 
 Write = Callable[[str], str]
@@ -52,6 +53,11 @@ class TestCheck:
             ["workers", "3", f"({path}:2)"],
         ]  # fmt: skip
 
+    def test_shows_presets_by_their_names(self, write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+        path = write("presets: {queue: {query: up, min: 1}, load: {query: up, min: 1}}\n")
+        assert run(["run", "--check", "--config", path]) == 0
+        assert capsys.readouterr().out.splitlines()[1:] == [f"  presets  load, queue  ({path}:1)"]
+
     def test_without_any_setting_there_is_nothing_to_say(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(["run", "--check"]) == 0
         assert capsys.readouterr().out == "These settings can be used.\n"
@@ -74,7 +80,8 @@ class TestRun:
         """Give the settings that the service was started with, and whether they are followed meanwhile."""
         calls: list[tuple[Settings, bool]] = []
 
-        def record(settings: Settings) -> int:
+        def record(settings: Settings, live: Live) -> int:
+            assert live.presets() == settings.presets
             calls.append((settings, "settings" in {thread.name for thread in threading.enumerate()}))
             return 0
 
@@ -85,12 +92,42 @@ class TestRun:
     def test_follows_its_file_as_long_as_it_runs(
         self, started: Any, write: Write, monkeypatch: pytest.MonkeyPatch, named_by: str
     ) -> None:
-        path = write("workers: 3")
+        path = write("workers: 3\npresets: {queue: {query: up, min: 1}}")
         if named_by == "variable":
             monkeypatch.setenv("CROSSFADE_CONFIG", path)
         assert run(["run", *(["--config", path] if named_by == "option" else []), "-n", "shop"]) == 0
-        assert started == [(load_settings(workers=3, namespace="shop"), True)]
+        assert started == [(load_settings(path, namespace="shop"), True)]
         assert "settings" not in {thread.name for thread in threading.enumerate()}
+
+    def test_presets_that_cannot_be_used_keep_nobody_from_rolling_back(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[Any] = []
+
+        def record(settings: Settings, live: Live) -> int:
+            told.extend([settings.workers, live.presets(), live.valid])
+            return 0
+
+        monkeypatch.setattr(app, "run", record)
+        assert run(["run", "--config", write("workers: 3\npresets: {queue: {query: 5}}\n")]) == 0
+        assert told == [3, {}, False]
+
+    @pytest.mark.parametrize("also", ["workers: 0", "prometheusUrl: nowhere"])
+    def test_presets_excuse_nothing_else(
+        self, started: Any, write: Write, capsys: pytest.CaptureFixture[str], also: str
+    ) -> None:
+        assert run(["run", "--config", write(f"{also}\npresets: {{queue: {{query: 5}}}}\n")]) == 1
+        said = capsys.readouterr().err
+        assert "presets.queue.query: found 5" in said
+        assert also.partition(":")[0] in said
+        assert started == []
+
+    def test_presets_of_a_variable_have_to_be_right(
+        self, started: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CROSSFADE_PRESETS", "{")
+        assert run(["run"]) == 1
+        assert started == []
 
     def test_follows_nothing_without_a_file(self, started: Any) -> None:
         assert run(["run"]) == 0
@@ -108,10 +145,15 @@ class TestReload:
     """The file is edited under a running service."""
 
     @pytest.fixture
-    def edited(self, write: Write) -> Callable[[str], list[Any]]:
+    def live(self) -> Live:
+        return Live()
+
+    @pytest.fixture
+    def edited(self, write: Write, live: Live) -> Callable[[str], list[Any]]:
         path = write("workers: 3\nlogLevel: info\n")
         logging.getLogger().setLevel("INFO")
-        followed = reload.Reload(lambda: load_settings(path), load_settings(path))
+        settings = load_settings(path)
+        followed = reload.Reload(lambda: load_settings(path), settings, live)
 
         def edited(text: str) -> list[Any]:
             """Give what is logged when the file is looked at."""
@@ -137,6 +179,31 @@ class TestReload:
         ]
         assert edited("workers: 3\n") == [(["logLevel"], [], "settings.changed", "info")]
 
+    def test_presets_follow_as_a_whole_and_whoever_needs_them_is_told(
+        self, edited: Callable[[str], list[Any]], live: Live
+    ) -> None:
+        told: list[object] = []
+        live.on_change(lambda: told.append(live.presets()))
+        one, other = {"query": "up", "min": 1}, {"query": "up", "min": 2}
+        said = edited("workers: 3\npresets: {a: {query: up, min: 1}}\n")
+        assert said == [(["presets"], [], "settings.changed", "info")]
+        edited("workers: 3\npresets: {a: {query: up, min: 1}}\nlogLevel: debug\n")
+        edited("workers: 3\npresets: {a: {query: up, min: 1}, b: {query: 5}}\n")
+        assert live.presets() == {"a": one}
+        edited("workers: 3\npresets: {b: {query: up, min: 2}}\n")
+        assert told == [{"a": one}, {"b": other}]
+        edited("workers: 3\n")
+        assert live.presets() == {}
+
+    def test_whether_the_file_can_be_used_is_known(
+        self, edited: Callable[[str], list[Any]], live: Live
+    ) -> None:
+        found = []
+        for text in ("workers: 3\n", "workers: 0\n", "workers: 0\n", "workers: 4\n"):
+            edited(text)
+            found.append(live.valid)
+        assert found == [True, False, False, True]
+
     def test_a_broken_file_changes_nothing_and_is_told_once(self, edited: Callable[[str], list[Any]]) -> None:
         ((error, event, level),) = edited("logLevel: debug\nworkers: 0\n")
         assert (event, level) == ("settings.refused", "error")
@@ -158,6 +225,6 @@ class TestReload:
 
         settings = load_settings()
         monkeypatch.setattr(reload, "PERIOD", 0.001)
-        with reload.followed(load, settings):
+        with reload.followed(load, settings, Live()):
             for _ in range(3):
                 assert looks.acquire(timeout=20)

@@ -137,8 +137,8 @@ MUTANTS = {
     "what falls comes last": Mutant("client", "in (False, True):", "in (True, False):", "test_objects"),
     "a missing object is forgotten": Mutant(
         "client",
-        "errors: list[EdgeError] = self._absent(spec)",
-        "errors: list[EdgeError] = []",
+        "found, errors = reach.ours, self._absent(spec)",
+        "found, errors = reach.ours, list[EdgeError]()",
         "test_objects",
     ),
     "tables that were not read are none": Mutant(
@@ -198,6 +198,48 @@ MUTANTS = {
         "[method for method in allowed if method in match.methods]",
         "[*allowed]",
         "test_matchers_properties",
+    ),
+    "strict is as good as open": Mutant(
+        "grants",
+        "return not self.tenancy.strict or not {EVERYWHERE",
+        "return True or not {EVERYWHERE",
+        "test_grants",
+    ),
+    "who is granted anything is granted everything": Mutant(
+        "grants", "not {EVERYWHERE, self.home}.isdisjoint(", "bool(", "test_grants"
+    ),
+    "its own namespace has to be allowed": Mutant(
+        "grants", "namespace == self.home or not", "not", "test_grants"
+    ),
+    "every namespace is allowed": Mutant(
+        "grants", "isdisjoint({EVERYWHERE, namespace})", "isdisjoint({*self.tenancy.allowed})", "test_grants"
+    ),
+    "what is delegated to needs no grant": Mutant(
+        "grants", "found[at].named or not reading.elsewhere", "found[at].named", "test_grants"
+    ),
+    "what leads elsewhere needs a grant": Mutant(
+        "grants", "found[at].named or not reading.elsewhere", "True", "test_grants"
+    ),
+    "what is taken back is led back": Mutant("grants", "if readings[at].unpinned", "if False", "test_grants"),
+    "an Upstream needs no grant": Mutant(
+        "grants", "elif document is not None and not self.covers(document):", "elif False:", "test_grants"
+    ),
+    "a rise is a way back": Mutant(
+        "grants", "if form is None or rises(place, target, form):", "if form is None:", "test_grants"
+    ),
+    "a rise does not name the grant": Mutant(
+        "grants", "if not self.tenancy.strict or namespace_of", "if True or namespace_of", "test_grants"
+    ),
+    "a rise needs no grant": Mutant("client", "if reach.denials and not back:", "if False:", "test_grants"),
+    "a clone needs no grant": Mutant("client", "(back and self._own.has_any(spec))", "back", "test_grants"),
+    "a clone may always be removed": Mutant(
+        "client", "if denied := self._denied_upstreams(spec):", "if denied := ():", "test_grants"
+    ),
+    "what is taken back holds a rollback": Mutant(
+        "client",
+        "whole.in_form or _is_in_form_as_far_as_it_is_ours(whole, reach, standing.target, form)",
+        "whole.in_form",
+        "test_grants",
     ),
     "conditions of the main route are lost": Mutant(
         "matchers", '[*_list(matcher, "headers"), *map(', "[*map(", "test_matchers_properties"

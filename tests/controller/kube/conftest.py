@@ -31,8 +31,9 @@ class _Scripted(http.server.ThreadingHTTPServer):
     """Does one step per request; the last one repeats. A step is a dict.
 
     Answer: `code`, `body` (JSON, or bytes as they are), `headers`. Watch: `events`
-    (JSON, or bytes as they are). Both: `then` is `end`, `cut` (reset the connection)
-    or `hang` (until the test is over); `{"then": "cut"}` alone answers nothing.
+    (JSON, or bytes as they are). Both: `then` is `end`, `cut` (reset the connection),
+    `hang` (until the test is over) or `linger` (end a watch after a while);
+    `{"then": "cut"}` alone answers nothing. A `hook` is called before anything is answered.
     """
 
     daemon_threads = True
@@ -58,6 +59,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.server.asked.append(asked)
         steps = self.server.steps
         step = steps.pop(0) if len(steps) > 1 else steps[0]
+        step.get("hook", lambda: None)()
         if "events" in step:
             self._stream(step["events"])
         elif "then" not in step:
@@ -87,6 +89,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _end(self, step: dict[str, Any]) -> None:
         match step.get("then", "end"):
             case "end" if "events" in step:
+                self.wfile.write(b"0\r\n\r\n")
+            case "linger":
+                self.server.over.wait(0.15)
                 self.wfile.write(b"0\r\n\r\n")
             case "hang":
                 self.server.over.wait(60)
@@ -144,11 +149,12 @@ def connect(server: _Scripted) -> Iterator[Callable[..., Cluster]]:
         renew: Callable[[object], None] | None = None,
         on_request: Observer = _unobserved,
         permit: Callable[[], None] = _permitted,
+        pause: float = 0.0,
     ) -> Cluster:
         host = f"{scheme}://127.0.0.1:{server.server_address[1]}"
         configuration = kube_client.Configuration(host=host, api_key={"BearerToken": "Bearer very-secret"})
         configuration.refresh_api_key_hook = renew  # type: ignore[assignment]  # typed as None
-        limits = Limits(connect=5, read=1, attempts=3, total=5, pause=0)
+        limits = Limits(connect=5, read=1, attempts=3, total=5, pause=pause)
         clusters.append(
             Cluster(
                 Login(configuration),

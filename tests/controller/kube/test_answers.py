@@ -5,7 +5,7 @@ import json
 import pytest
 
 from controller.errors import Conflict, EdgeError, Forbidden, NotFound, Refused, Unavailable
-from controller.kube.answers import LONGEST, Expired, Passing, parsed, refusal
+from controller.kube.answers import LONGEST, Expired, Passing, Unrecognised, parsed, refusal
 
 
 DOES_NOT_APPLY = "the server rejected our request due to an error in our request"
@@ -23,7 +23,7 @@ def status(code: int, message: str, details: object = None) -> bytes:
     ("code", "body", "expected"),
     [
         pytest.param(400, status(400, "strict decoding error"), Refused, id="a bad request is refused"),
-        pytest.param(401, status(401, "Unauthorized"), Forbidden, id="unknown credentials are forbidden"),
+        pytest.param(401, status(401, "Unauthorized"), Unrecognised, id="unknown credentials"),
         pytest.param(403, status(403, RBAC), Forbidden, id="lacking rights are forbidden"),
         pytest.param(403, b"<html>no</html>", Forbidden, id="a proxy that says no forbids"),
         pytest.param(403, status(403, WEBHOOK), Refused, id="a webhook that says no refuses the content"),
@@ -55,15 +55,26 @@ def test_an_empty_answer_is_named_by_its_code() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"),
+    ("header", "details", "seconds"),
     [
-        pytest.param({"Retry-After": "7"}, 7.0, id="seconds"),
-        pytest.param({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, None, id="a date is not waited for"),
-        pytest.param({}, None, id="no wish"),
+        pytest.param({"Retry-After": "7"}, None, 7.0, id="seconds"),
+        pytest.param({"Retry-After": "7"}, {"retryAfterSeconds": 9}, 7.0, id="the header first"),
+        pytest.param({}, {"retryAfterSeconds": 9}, 9.0, id="in the server's own words"),
+        pytest.param({}, {"retryAfterSeconds": "soon"}, None, id="words that are no number"),
+        pytest.param({}, {"retryAfterSeconds": -1}, None, id="a time that is over"),
+        pytest.param({}, ["soon"], None, id="details of another kind"),
+        pytest.param(
+            {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, None, None, id="no date is waited for"
+        ),
+        pytest.param({"Retry-After": "\u00b2"}, None, None, id="no digit of ASCII"),
+        pytest.param({}, None, None, id="no wish"),
     ],
 )
-def test_the_servers_wish_for_the_next_attempt_is_kept(header: dict[str, str], seconds: float | None) -> None:
-    error = refusal("get x a/b", 429, b"", header)
+def test_the_servers_wish_for_the_next_attempt_is_kept(
+    header: dict[str, str], details: object, seconds: float | None
+) -> None:
+    body = json.dumps({"kind": "Status", "code": 429, "message": "later", "details": details}).encode()
+    error = refusal("get x a/b", 429, body, header)
     assert isinstance(error, Passing)
     assert error.retry_after == seconds
 

@@ -80,6 +80,22 @@ def test_attempts_are_bounded(scripted: Cluster, play: Play, asked: Asked) -> No
     assert len(asked) == 3
 
 
+def test_the_time_that_a_server_asks_for_is_waited_for(
+    connect: Callable[..., Cluster], play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", waited.append)
+    wish = {**refused(429, "later"), "headers": {"Retry-After": "1"}}
+    play(wish, refused(503), {"body": OBJECT})
+    cluster = connect(pause=0.2)
+    assert cluster.patch(DEPLOYMENTS, "shop", "web", {}) == OBJECT
+    with_wish, without = waited
+    assert 1.1 <= with_wish <= 1.2, (
+        "what the server asks for, and a little more, so that not all come at once"
+    )
+    assert 0.2 <= without <= 0.4
+
+
 def test_a_wish_that_takes_too_long_is_not_waited_for(scripted: Cluster, play: Play, asked: Asked) -> None:
     play({**refused(429, "later"), "headers": {"Retry-After": "3600"}})
     with pytest.raises(Unavailable, match="later"):

@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from controller.clock import steady
 from controller.errors import Conflict, Deposed, NotFound, Unavailable
 from controller.kube.client import Cluster
-from controller.kube.lease import Alone, Clocks, Elector, LeaseName, Terms, steady
+from controller.kube.lease import Alone, Clocks, Elector, LeaseName, Terms
 from controller.kube.resources import LEASES, Document, Resource
 
 

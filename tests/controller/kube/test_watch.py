@@ -233,15 +233,76 @@ def test_events_split_anywhere_are_read_whole(play: Play, watch: Watch, eventual
     assert at_hand.all()[0]["at"] == "é"
 
 
-def test_a_silent_watch_is_given_up(
-    scripted: Cluster, play: Play, asked: Asked, eventually: Eventually
+IMPATIENT = Pace(first=0.01, longest=0.05, watch=0.2)
+
+
+@pytest.mark.parametrize(
+    "silence",
+    [
+        pytest.param(watched(then="hang"), id="and never ends"),
+        pytest.param(watched(then="linger"), id="and ends as if nothing had happened"),
+    ],
+)
+def test_after_a_silent_watch_everything_is_listed_again(
+    scripted: Cluster, play: Play, asked: Asked, eventually: Eventually, silence: dict[str, Any]
 ) -> None:
-    play(listed(5), watched(then="hang"), watched(("ADDED", web(6))))
-    at_hand = Watched(scripted, DEPLOYMENTS, pace=Pace(first=0.01, longest=0.05, watch=0.2)).start()
+    """No event and no bookmark: what the server has to tell may be lost."""
+    play(listed(5), silence, listed(7, web(6)), watched(then="hang"))
+    at_hand = Watched(scripted, DEPLOYMENTS, pace=IMPATIENT).start()
     eventually(lambda: at_hand.get("shop", "web") == web(6))
     at_hand.stop()
-    assert paths(asked)[:3] == ["list", "watch", "watch"]
+    assert paths(asked)[:3] == ["list", "watch", "list"]
     assert "timeoutSeconds=1" in asked[1]["path"]
+    assert at_hand.problem == ""
+
+
+def test_a_watch_with_a_bookmark_was_not_silent(
+    scripted: Cluster, play: Play, asked: Asked, eventually: Eventually
+) -> None:
+    play(listed(5), watched(bookmark(40), then="linger"), watched(("ADDED", web(41)), then="hang"))
+    at_hand = Watched(scripted, DEPLOYMENTS, pace=IMPATIENT).start()
+    eventually(lambda: at_hand.get("shop", "web") == web(41))
+    at_hand.stop()
+    assert paths(asked)[:3] == ["list", "watch", "watch"]
+
+
+def test_a_server_that_ends_watches_early_is_not_taken_for_silent(
+    scripted: Cluster, play: Play, asked: Asked, eventually: Eventually
+) -> None:
+    play(listed(5), watched(then="linger"), watched(("ADDED", web(41)), then="hang"))
+    at_hand = Watched(scripted, DEPLOYMENTS, pace=HASTY).start()
+    eventually(lambda: at_hand.get("shop", "web") == web(41))
+    at_hand.stop()
+    assert paths(asked)[:3] == ["list", "watch", "watch"]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(bookmark(8), id="a bookmark"),
+        pytest.param(("MODIFIED", web(8, at="a past that is over")), id="an event"),
+    ],
+)
+def test_versions_that_go_back_mean_listing_again(
+    play: Play, asked: Asked, watch: Watch, eventually: Eventually, first: tuple[str, Document]
+) -> None:
+    """A cluster that was restored from a backup: the same objects, older than we know them."""
+    play(listed(90, web(80, at="lost")), watched(first), listed(9, web(7, at="restored")), watched())
+    at_hand = watch()
+    eventually(lambda: at_hand.get("shop", "web") == web(7, at="restored"))
+    eventually(lambda: len(asked) == 4)
+    assert paths(asked) == ["list", "watch", "list", "watch"]
+    assert "resourceVersion=9" in asked[3]["path"]
+
+
+def test_an_event_without_a_version_does_not_lose_the_place(
+    play: Play, asked: Asked, watch: Watch, eventually: Eventually
+) -> None:
+    nameless = {"metadata": {"namespace": "shop", "name": "odd"}}
+    play(listed(5), watched(("ADDED", nameless), then="end"), watched(("ADDED", web(6))))
+    at_hand = watch()
+    eventually(lambda: at_hand.get("shop", "web") == web(6))
+    assert "resourceVersion=5" in asked[2]["path"]
 
 
 def test_stopping_does_not_wait_for_the_next_event(play: Play, watch: Watch, eventually: Eventually) -> None:
@@ -307,15 +368,26 @@ class TestOwnWrites:
         assert known is not None
         assert known["metadata"]["resourceVersion"] == "a"
 
-    def test_a_list_that_was_on_its_way_does_not_undo_it(self, play: Play, at_hand: Watched) -> None:
-        play(listed(6, web(6, at="theirs")))
+    @pytest.mark.parametrize("found", [listed(6, web(6, at="theirs")), listed(6)], ids=["change", "creation"])
+    def test_a_list_that_was_on_its_way_does_not_undo_it(
+        self, play: Play, at_hand: Watched, found: dict[str, Any]
+    ) -> None:
+        play({**found, "hook": lambda: at_hand.put(web(8, at="meanwhile"))})
         at_hand._list()
-        assert at_hand.get("shop", "web") == web(7, at="ours")
+        assert at_hand.get("shop", "web") == web(8, at="meanwhile")
 
-    def test_a_list_of_a_cluster_that_was_restored_wins(self, play: Play, at_hand: Watched) -> None:
-        play(listed(2, web(1, "other", at="restored")))
+    def test_a_list_that_has_seen_it_and_its_end_wins(self, play: Play, at_hand: Watched) -> None:
+        play({**listed(9), "hook": lambda: at_hand.put(web(8, at="meanwhile"))})
         at_hand._list()
-        assert at_hand.get("shop", "web") == web(1, "other", at="restored")
+        assert at_hand.all() == ()
+
+    @pytest.mark.parametrize("uid", ["u", "other"])
+    def test_a_list_of_a_cluster_that_was_restored_wins(self, play: Play, at_hand: Watched, uid: str) -> None:
+        play(listed(2, web(1, uid, at="restored")))
+        at_hand._list()
+        assert at_hand.get("shop", "web") == web(1, uid, at="restored")
+        at_hand.put(web(3, uid, at="ours again"))
+        assert at_hand.get("shop", "web") == web(3, uid, at="ours again")
 
     def test_a_list_without_it_ends_it(self, play: Play, at_hand: Watched) -> None:
         play(listed(6))

@@ -14,7 +14,22 @@ from controller.rollout.moves import Form, RemoveUpstreams, SetFinalizer, WriteR
 from controller.rollout.observation import Acceptance
 from controller.rollout.situation import Decision
 from mutants import Mutant, planted
-from situations import ADRIFT, IN_FORM, SECOND, SOON, T0, V1, V2, V3, running, seen, shifting, spec, status
+from situations import (
+    ADRIFT,
+    IN_FORM,
+    MINUTE,
+    SECOND,
+    SOON,
+    T0,
+    V1,
+    V2,
+    V3,
+    running,
+    seen,
+    shifting,
+    spec,
+    status,
+)
 
 
 Decide = Callable[..., Decision]
@@ -23,7 +38,7 @@ PREPARED = Form("v1", prepared="v2")
 LEFT = replace(IN_FORM, leftover=frozenset({"echo-v3", "echo-v2"}))
 REMOVING = "removing Upstream echo-v2, echo-v3: no route names it"
 WAITING = replace(ADRIFT, shape="v1", waits_for="Upstream gloo-system/echo-v1")
-REMOVAL_FAILED = Held(HeldReason.STALLED, "delete upstreams: refused", T0 - SECOND)
+REMOVAL_FAILED = Held(HeldReason.STALLED, "delete upstreams: refused", T0 - MINUTE)
 
 
 def of(run: Decide, before: Status, **observed: Any) -> Decision:
@@ -160,6 +175,12 @@ def a_deleted_canary_takes_its_leftovers_along(run: Decide) -> None:
     assert of(run, before, deleting=True).move == SetFinalizer(present=False)
 
 
+def a_removal_that_failed_just_now_is_tried_again(run: Decide) -> None:
+    failed = replace(REMOVAL_FAILED, since=T0 - 59 * SECOND)
+    got = of(run, status(Phase.ROLLED_BACK, held=failed), routes=LEFT, deleting=True)
+    assert got.move == RemoveUpstreams(Form("v1"))
+
+
 def a_deleted_canary_is_not_held_by_what_cannot_be_removed(run: Decide) -> None:
     before = status(Phase.ROLLED_BACK, held=REMOVAL_FAILED)
     assert of(run, before, routes=LEFT, deleting=True).move == SetFinalizer(present=False)
@@ -185,6 +206,7 @@ SCENARIOS = (
     leftovers_stay_until_gloo_has_accepted_the_routes,
     leftovers_stay_during_a_rollout,
     a_deleted_canary_takes_its_leftovers_along,
+    a_removal_that_failed_just_now_is_tried_again,
     a_deleted_canary_is_not_held_by_what_cannot_be_removed,
 )
 
@@ -249,13 +271,16 @@ MUTANTS = {
         "at_rest", "not names or at.status.retiring or not at.settled", "not names or at.status.retiring"
     ),
     "a deleted Canary leaves them": Mutant(
-        "decide", "at.status.held is None and (removing :=", "False and (removing :="
+        "decide", "_may_tidy(at) and (removing :=", "False and (removing :="
     ),
     "a deleted Canary is held by them": Mutant(
-        "decide", "if at.seen.finalizer and at.status.held is None and", "if at.seen.finalizer and"
+        "decide", "if at.seen.finalizer and _may_tidy(at) and", "if at.seen.finalizer and"
+    ),
+    "a removal is tried once": Mutant(
+        "decide", "held is None or at.seen.now < held.since + ANSWER", "held is None"
     ),
     "a Canary that is let go already is held up": Mutant(
-        "decide", "if at.seen.finalizer and at.status.held is None and", "if at.status.held is None and"
+        "decide", "if at.seen.finalizer and _may_tidy(at) and", "if _may_tidy(at) and"
     ),
 }
 

@@ -173,6 +173,7 @@ def test_every_counter_and_every_state_of_a_canary_is_shown() -> None:
     alone = {  # told by the alerts, and by the state of the set
         "crossfade_canary_held_since_timestamp_seconds",
         "crossfade_canary_verdict",
+        "crossfade_settings_valid",
     }
     assert {name for name in names - alone if not any(name in query for _, query in QUERIES)} == set()
 

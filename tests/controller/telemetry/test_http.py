@@ -1,6 +1,8 @@
 """What a kubelet and a Prometheus get to hear."""
 
+import contextlib
 import socket
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -66,6 +68,62 @@ def test_metrics_come_in_prometheus_format(server: Server) -> None:
 
 def test_there_is_nothing_else(server: Server) -> None:
     assert get(server, "/")[0] == 404
+
+
+def ask(server: Server, request: bytes) -> bytes:
+    """Send bytes as they are; give the first line of the answer, empty if there is none."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(request)
+        return connection.makefile("rb").readline().strip()
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"])
+def test_nothing_can_be_changed(server: Server, method: str) -> None:
+    for path in ("/healthz", "/readyz", "/metrics"):
+        request = f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        assert ask(server, request.encode()) == b"HTTP/1.1 405 Method Not Allowed"
+
+
+def test_who_wants_the_head_alone_gets_it(server: Server) -> None:
+    assert ask(server, b"HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n") == b"HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/../etc/passwd", "/healthz/../../etc/passwd", "/%2e%2e/etc/passwd", "//etc/passwd", "/metrics/x"],
+)
+def test_no_path_leads_elsewhere(server: Server, path: str) -> None:
+    assert ask(server, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()) == b"HTTP/1.1 404 Not Found"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 2**20, id="a header of a megabyte"),
+        pytest.param(b"GET /" + b"x" * 2**20, id="a path of a megabyte"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 4 + b"\r\n\r\n", id="TLS"),
+    ],
+)
+def test_what_is_no_request_is_refused(server: Server, request_: bytes) -> None:
+    with contextlib.suppress(OSError):  # it may hang up before all was sent
+        assert ask(server, request_) in (b"HTTP/1.1 400 Bad Request", b"")
+    assert get(server, "/healthz")[0] == 200
+
+
+def test_clients_that_never_finish_their_request_keep_nobody_waiting(server: Server) -> None:
+    before = threading.active_count()
+    with contextlib.ExitStack() as stack:
+        for _ in range(200):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
+            slow.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n")
+        assert get(server, "/healthz")[::2] == (200, "ok\n")
+        assert get(server, "/metrics")[0] == 200
+        assert threading.active_count() < before + 10
+
+
+def test_it_does_not_say_what_it_is_made_of(server: Server) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=20) as answer:
+        assert "server" not in {name.lower() for name in answer.headers}
 
 
 def test_an_address_in_use_is_an_error_at_once(server: Server) -> None:
