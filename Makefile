@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench manifests clean
+.PHONY: help demo test check format bench chaos manifests clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,6 +27,10 @@ format: $(VENV)/.dev  ## Put the code into shape
 
 bench: $(VENV)/.dev  ## Count API calls and Prometheus requests; measure detection against its floor
 	$(BIN)/python -m bench
+
+chaos: $(VENV)/.dev  ## Break everything while versions are released, and check (SEED=1 MINUTES=5 APPLICATIONS=6 ROLLOUTS=)
+	$(BIN)/python -m chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),5) \
+		--applications $(or $(APPLICATIONS),6) $(if $(ROLLOUTS),--rollouts $(ROLLOUTS)) $(if $(KEEP),--keep $(KEEP))
 
 manifests: $(VENV)/.dev  ## Write install/ and the table of values in the chart's README from the chart
 	$(BIN)/python scripts/manifests.py

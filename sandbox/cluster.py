@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -56,7 +57,7 @@ class Addresses:
 
 
 class Cluster:
-    """A sandbox in `folder`, up inside of `with`; `start`, `stop` and `kill` take one of `PARTS`.
+    """A sandbox in `folder`, up inside of `with`; what starts or ends a part takes one of `PARTS`.
 
     With `authorization="rbac"` a service account may do what roles allow, whoever brings no token everything.
     """
@@ -155,6 +156,14 @@ class Cluster:
         process.kill()
         process.wait()
         self._save()
+
+    def freeze(self, part: str) -> None:
+        """Let a part stand still, as a machine without a processor to spare would: connections stay open."""
+        self._processes[part].send_signal(signal.SIGSTOP)
+
+    def thaw(self, part: str) -> None:
+        """Let a frozen part go on."""
+        self._processes[part].send_signal(signal.SIGCONT)
 
     def _up(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

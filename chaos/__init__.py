@@ -1,0 +1,1 @@
+"""Lets everything go wrong at once, and judges what Crossfade made of it."""
