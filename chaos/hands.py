@@ -29,8 +29,10 @@ CANARIES = Resource("crossfade.dev", "v1alpha1", "canaries", "Canary")
 COMMAND = "crossfade.dev/command"
 KUBECTL = Path(sys.executable).with_name("kubectl")
 CROSSFADE = Path(sys.executable).with_name("crossfade")
-PATIENCE = 30.0
-"""Seconds that people go on trying."""
+PATIENCE = 180.0
+"""Seconds that people go on trying: storms may take the API server away again and again."""
+TAKEN = 30.0
+"""Seconds that they wait for an order to be taken."""
 PAUSE = 0.3
 """Seconds between two attempts, and between two looks at whether an order was taken."""
 MARK = "example.org/mark"
@@ -181,7 +183,7 @@ class Hands:
                 raise
 
     def _taken(self, identity: str) -> bool:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TAKEN
         while time.monotonic() < deadline:
             if self._look(self.estate.name).get("status", {}).get("lastCommand") == identity:
                 return True
