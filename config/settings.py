@@ -268,6 +268,13 @@ class Settings(BaseSettings):
         return tuple(filter(None, self.allowed_namespaces.split(",")))
 
     @property
+    def gateways(self) -> tuple[str, ...]:
+        """The namespaces in which Gloo's objects are followed: where Canaries reach; empty: all."""
+        if not self.namespaces or "*" in self.reachable:
+            return ()
+        return tuple(dict.fromkeys((*self.namespaces, *self.reachable)))
+
+    @property
     def prometheus_access(self) -> Access:
         """Who we are for Prometheus, and whom we trust; the secrets in the clear."""
         return Access(

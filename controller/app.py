@@ -124,11 +124,11 @@ class Service:
         self._watch_canaries = kept(cluster, CANARIES, settings.namespaces, index=wanted_by)
         deployments = kept(cluster, DEPLOYMENTS, settings.namespaces)
         holders = (
-            Watched(cluster, VIRTUAL_SERVICES),
-            Watched(cluster, ROUTE_TABLES),
-            Watched(cluster, UPSTREAM_GROUPS),
+            kept(cluster, VIRTUAL_SERVICES, settings.gateways),
+            kept(cluster, ROUTE_TABLES, settings.gateways),
+            kept(cluster, UPSTREAM_GROUPS, settings.gateways),
         )
-        upstreams = Watched(cluster, UPSTREAMS, index=bases)
+        upstreams = kept(cluster, UPSTREAMS, settings.gateways, index=bases)
         templates = kept(cluster, METRIC_TEMPLATES, settings.namespaces)
         line, stops = _line(cluster, settings)
         self._watches = (deployments, *holders, upstreams, templates, *stops)

@@ -212,7 +212,7 @@ def _rights(session: Session, controller: str, namespaces: Sequence[str]) -> Ite
     account = find_account(session.cluster, controller)
     if not account.unasked:
         account = ask_rights(session.cluster, account, OF_APPLICATIONS, where)
-        account = ask_rights(session.cluster, account, OF_GATEWAYS, [""])
+        account = ask_rights(session.cluster, account, OF_GATEWAYS, load_settings().gateways or [""])
     yield from check_account(account)
 
 

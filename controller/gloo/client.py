@@ -19,8 +19,8 @@ from controller.gloo.reading import read
 from controller.gloo.routes import patch
 from controller.gloo.upstreams import OwnUpstreams, Standing, blocked, unnamed
 from controller.kube.client import Cluster
+from controller.kube.kept import Kept
 from controller.kube.resources import unchanged
-from controller.kube.watch import Watched
 from controller.rollout.moves import Form
 from controller.rollout.observation import Routes
 
@@ -37,7 +37,7 @@ class GlooRoutes:
     """`ports.RouteObjects` for everything that may hold routes to an application."""
 
     def __init__(
-        self, cluster: Cluster, holders: RouteHolders, upstreams: Watched, grants: Grants = UNBOUND
+        self, cluster: Cluster, holders: RouteHolders, upstreams: Kept, grants: Grants = UNBOUND
     ) -> None:
         self._cluster = cluster
         self._holders = holders

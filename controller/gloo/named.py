@@ -9,8 +9,8 @@ import datetime as dt
 from config.canary import CanarySpec
 from controller.errors import Unavailable
 from controller.gloo.acceptance import acceptance
+from controller.kube.kept import Kept
 from controller.kube.resources import UPSTREAMS, Document
-from controller.kube.watch import Watched
 from controller.kube.workloads import hash_of
 from controller.ports import Workloads
 from controller.rollout.observation import Acceptance, Workload
@@ -19,7 +19,7 @@ from controller.rollout.observation import Acceptance, Workload
 class VersionsInUse:
     """Implements `controller.ports.Workloads`: two named Upstreams, or the Deployments of an application."""
 
-    def __init__(self, deployments: Workloads, upstreams: Watched) -> None:
+    def __init__(self, deployments: Workloads, upstreams: Kept) -> None:
         self._deployments = deployments
         self._upstreams = upstreams
 

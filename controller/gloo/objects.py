@@ -6,25 +6,25 @@ from typing import Any, assert_never
 from config.routes import RouteKind
 from controller.gloo.documents import Document, kind_of
 from controller.kube.client import Cluster
+from controller.kube.kept import Kept
 from controller.kube.resources import ROUTE_TABLES, UPSTREAM_GROUPS, VIRTUAL_SERVICES
-from controller.kube.watch import Watched
 
 
 class RouteHolders:
     """Implements `delegation.Shelf`: VirtualServices, RouteTables and UpstreamGroups of one cluster."""
 
     def __init__(
-        self, cluster: Cluster, virtual_services: Watched, route_tables: Watched, upstream_groups: Watched
+        self, cluster: Cluster, virtual_services: Kept, route_tables: Kept, upstream_groups: Kept
     ) -> None:
         self._cluster = cluster
-        self._watched: dict[str, Watched] = {
+        self._watched: dict[str, Kept] = {
             "VirtualService": virtual_services,
             "RouteTable": route_tables,
             "UpstreamGroup": upstream_groups,
         }
 
     @property
-    def watched(self) -> tuple[Watched, ...]:
+    def watched(self) -> tuple[Kept, ...]:
         """Give the watches of all kinds."""
         return tuple(self._watched.values())
 

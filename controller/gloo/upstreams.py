@@ -26,8 +26,8 @@ from controller.gloo.clones import (
 from controller.gloo.destinations import Ref, Target
 from controller.gloo.subsets import subset_problem
 from controller.kube.client import Cluster
+from controller.kube.kept import Kept
 from controller.kube.resources import UPSTREAMS, Document
-from controller.kube.watch import Watched
 from controller.rollout.moves import Form
 from controller.rollout.observation import Acceptance
 
@@ -56,7 +56,7 @@ class OwnUpstreams:
     `referrers` are all objects that may name an Upstream.
     """
 
-    def __init__(self, cluster: Cluster, upstreams: Watched, referrers: Sequence[Watched]) -> None:
+    def __init__(self, cluster: Cluster, upstreams: Kept, referrers: Sequence[Kept]) -> None:
         self._cluster = cluster
         self._upstreams = upstreams
         self._referrers = tuple(referrers)

@@ -318,3 +318,20 @@ def test_who_is_looked_after_and_reached_is_checked_at_the_start(settings: dict[
     with pytest.raises(SettingsError) as caught:
         load_settings(**settings)
     assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("settings", "followed"),
+    [
+        pytest.param({}, (), id="all namespaces"),
+        pytest.param({"namespace": "shop,cart"}, ("shop", "cart", "gloo-system"), id="some"),
+        pytest.param(
+            {"namespace": "shop", "allowed_namespaces": "shop,edge"}, ("shop", "edge"), id="once each"
+        ),
+        pytest.param({"namespace": "shop", "allowed_namespaces": "*"}, (), id="they reach everywhere"),
+    ],
+)
+def test_objects_of_gloo_are_followed_where_canaries_reach(
+    settings: dict[str, Any], followed: tuple[str, ...]
+) -> None:
+    assert load_settings(**settings).gateways == followed

@@ -17,7 +17,15 @@ from controller.errors import Conflict, Unavailable
 from controller.kube.canaries import KubeCanaries, canary_of
 from controller.kube.kept import Several
 from controller.kube.lease import Alone
-from controller.kube.resources import CANARIES, DEPLOYMENTS, METRIC_TEMPLATES
+from controller.kube.resources import (
+    CANARIES,
+    DEPLOYMENTS,
+    METRIC_TEMPLATES,
+    ROUTE_TABLES,
+    UPSTREAM_GROUPS,
+    UPSTREAMS,
+    VIRTUAL_SERVICES,
+)
 from controller.kube.shard import Shard, Whose
 from controller.live import Live
 from controller.ports import Key
@@ -339,11 +347,22 @@ def test_whoever_was_faster_has_the_last_word(service: tuple[Any, Server]) -> No
     assert server.status.reason == "ours now"
 
 
-def test_of_several_namespaces_all_that_is_the_applications_is_watched(
-    monkeypatch: pytest.MonkeyPatch,
+APPLICATIONS = {str(CANARIES), str(DEPLOYMENTS), str(METRIC_TEMPLATES)}
+GATEWAYS = {str(each) for each in (VIRTUAL_SERVICES, ROUTE_TABLES, UPSTREAM_GROUPS, UPSTREAMS)}
+
+
+@pytest.mark.parametrize(
+    ("reach", "watched"),
+    [
+        pytest.param("gloo-system", APPLICATIONS | GATEWAYS, id="and where its Canaries reach"),
+        pytest.param("*", APPLICATIONS, id="Gloo's objects everywhere, if they reach everywhere"),
+    ],
+)
+def test_only_the_namespaces_looked_after_are_watched(
+    reach: str, watched: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = built(cluster(), monkeypatch, namespace="echo,shop")
+    made = built(cluster(), monkeypatch, namespace="echo,shop", allowed_namespaces=reach)
     several = {
         str(each.resource) for each in (made._watch_canaries, *made._watches) if isinstance(each, Several)
     }
-    assert several == {str(CANARIES), str(DEPLOYMENTS), str(METRIC_TEMPLATES)}
+    assert several == watched

@@ -204,15 +204,21 @@ def denied(documents: Any, granted: Account, made: list[Asked]) -> list[Asked]:
 
 
 def curtailed(documents: Any) -> Iterator[tuple[tuple[str, int, str, str], list[Document]]]:
-    """Give all ways to take one verb on one resource out of one rule: what was taken, and what is left."""
-    for n, document in enumerate(documents):
-        if document["kind"] not in ROLES:
-            continue
-        for m, rule in enumerate(document["rules"]):
+    """Give all ways to take one verb on one resource out of one rule: what was taken, and what is left.
+
+    A role that is the same in several namespaces loses it in all of them.
+    """
+    roles = {each["metadata"]["name"]: each for each in documents if each["kind"] in ROLES}
+    for name, role in roles.items():
+        for m, rule in enumerate(role["rules"]):
             for right in rights_of(rule):
                 left = copy.deepcopy(list(documents))
-                left[n]["rules"][m : m + 1] = [each for each in _single(rule) if right not in rights_of(each)]
-                yield (document["metadata"]["name"], m, *right), left
+                for each in left:
+                    if each["kind"] in ROLES and each["metadata"]["name"] == name:
+                        each["rules"][m : m + 1] = [
+                            one for one in _single(rule) if right not in rights_of(one)
+                        ]
+                yield (name, m, *right), left
 
 
 def _single(rule: Document) -> Iterator[Document]:

@@ -49,6 +49,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     with ApiServer(tmp_path_factory.mktemp("apiserver")) as server:
         for arguments, stdin in (
             (("apply", "--filename", INSTALL / "install.yaml"), ""),
+            (("create", "namespace", "gloo-system"), ""),
             (("apply", "--filename", INSTALL / "install-namespaced.yaml"), ""),
             (("create", "namespace", "crossfade-system"), ""),
             (("create", "namespace", "shop"), ""),
@@ -114,6 +115,8 @@ def test_what_was_installed_by_hand_is_there(server: ApiServer) -> None:
         "Deployment crossfade/crossfade",
         "Role crossfade/crossfade:crossfade:stop",
         "Role default/crossfade:crossfade:applications",
+        "Role default/crossfade:crossfade:gateways",
+        "Role gloo-system/crossfade:crossfade:gateways",
         "Service crossfade/crossfade",
         "ServiceAccount crossfade/crossfade",
     ]

@@ -49,9 +49,13 @@ VERBS = {
 
 @pytest.mark.parametrize("values", [{}, {"watchNamespace": "shop"}], ids=["everywhere", "one-namespace"])
 def test_the_rights_are_those_that_the_code_needs(render: Render, values: Document) -> None:
-    granted = Counter(right for role in _roles(render(values)) for right in _granted(role["rules"]))
+    granted = Counter(
+        (role["metadata"].get("namespace"), right)
+        for role in _roles(render(values))
+        for right in _granted(role["rules"])
+    )
     assert max(granted.values()) == 1
-    assert set(granted) == set(_asked())
+    assert {right for _, right in granted} == set(_asked())
 
 
 def test_every_way_to_ask_is_known() -> None:
@@ -59,18 +63,28 @@ def test_every_way_to_ask_is_known() -> None:
     assert public - {"connect", "close"} == set(VERBS)
 
 
-def test_looking_after_one_namespace_needs_rights_on_applications_only_there(render: Render) -> None:
-    reach = {
-        role["metadata"].get("namespace"): {resource for resource, _ in _granted(role["rules"])}
-        for role in _roles(render({"watchNamespace": "shop"}))
-    }
-    assert reach == {
-        "shop": {
-            *(str(CANARIES), f"{CANARIES}/status", str(METRIC_TEMPLATES)),
-            *(str(DEPLOYMENTS), str(CONFIG_MAPS), str(EVENTS)),
-        },
+APPLICATIONS = {
+    *(str(CANARIES), f"{CANARIES}/status", str(METRIC_TEMPLATES)),
+    *(str(DEPLOYMENTS), str(CONFIG_MAPS), str(EVENTS)),
+}
+GATEWAYS = {str(each) for each in (VIRTUAL_SERVICES, ROUTE_TABLES, UPSTREAM_GROUPS, UPSTREAMS)}
+
+
+def test_looking_after_one_namespace_needs_rights_only_there_and_where_its_canaries_reach(
+    render: Render,
+) -> None:
+    assert _reach(render({"watchNamespace": "shop"})) == {
+        "shop": APPLICATIONS | GATEWAYS,
+        "gloo-system": GATEWAYS,
         "crossfade-system": {str(CONFIG_MAPS)},
-        None: {str(each) for each in (VIRTUAL_SERVICES, ROUTE_TABLES, UPSTREAM_GROUPS, UPSTREAMS)},
+    }
+
+
+def test_canaries_that_reach_everywhere_need_rights_on_gateways_everywhere(render: Render) -> None:
+    assert _reach(render({"watchNamespace": "shop", "allowedNamespaces": ["*"]})) == {
+        "shop": APPLICATIONS,
+        None: GATEWAYS,
+        "crossfade-system": {str(CONFIG_MAPS)},
     }
 
 
@@ -83,7 +97,7 @@ def test_looking_after_several_namespaces_needs_the_same_rights_in_each(render: 
     both = {
         role["metadata"].get("namespace") for role in _roles(render({"watchNamespaces": ["cart", "shop"]}))
     }
-    assert both == {"cart", "shop", "crossfade-system", None}
+    assert both == {"cart", "shop", "crossfade-system", "gloo-system"}
 
 
 @pytest.mark.parametrize(
@@ -122,6 +136,15 @@ def test_releases_of_one_name_in_two_namespaces_do_not_share_cluster_wide_rights
 
 def _roles(documents: Iterable[Document]) -> list[Document]:
     return [document for document in documents if document["kind"] in ("Role", "ClusterRole")]
+
+
+def _reach(documents: Iterable[Document]) -> dict[str | None, set[str]]:
+    """Give the resources that may be used in some way, by namespace; None: everywhere."""
+    reach: dict[str | None, set[str]] = {}
+    for role in _roles(documents):
+        found = {resource for resource, _ in _granted(role["rules"])}
+        reach.setdefault(role["metadata"].get("namespace"), set()).update(found)
+    return reach
 
 
 def _granted(rules: Iterable[Document]) -> Iterator[Right]:

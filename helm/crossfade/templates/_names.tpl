@@ -91,6 +91,14 @@ metricRelabelings: {{- toYaml . | nindent 2 }}
 {{- .Values.watchNamespaces | default (compact (list .Values.watchNamespace)) | toJson -}}
 {{- end -}}
 
+{{- /* The namespaces in which Gloo's objects are followed, as JSON: where Canaries reach; [] for all of them. */ -}}
+{{- define "crossfade.gateways" -}}
+{{- $watched := include "crossfade.watched" . | fromJsonArray -}}
+{{- if and $watched (not (has "*" .Values.allowedNamespaces)) -}}
+{{- concat $watched .Values.allowedNamespaces | uniq | toJson -}}
+{{- else -}}[]{{- end -}}
+{{- end -}}
+
 {{- /* "true" where controllers elect one of them to act; otherwise nothing. */ -}}
 {{- define "crossfade.elects" -}}
 {{- if or .Values.leaderElection.enabled (gt (int .Values.replicaCount) 1) -}}true{{- end -}}
