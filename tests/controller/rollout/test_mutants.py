@@ -267,6 +267,35 @@ MUTANTS = {
         "decide", "for moment in moments if moment > now)", "for moment in moments)"
     ),
 }
+KNOWN = {
+    "a doubt opens the first step": 7,
+    "a dry run acts when blind": 2,
+    "a hurry outlives a stop": 3,
+    "a long blindness is not shown": 2,
+    "a pause keeps harm": 7,
+    "a problem keeps harm": 2,
+    "a rejected revision starts over": 3,
+    "a rejected version is released over and over": 3,
+    "a retreat goes all the way": 2,
+    "a retreat onto nothing": 2,
+    "a retreat raises": 2,
+    "a silent Gloo is waited for without end": 4,
+    "a survey's problem is passed over": 1,
+    "a wrong division passes": 5,
+    "an unanswered survey will do": 1,
+    "blindness is taken along": 2,
+    "deletion is overlooked": 2,
+    "dry metrics act when blind": 2,
+    "everybody retreats": 6,
+    "nobody retreats": 2,
+    "only the first rise heeds the schedule": 1,
+    "rises although stopped": 2,
+    "silence is a refusal": 4,
+    "too few copies pass": 1,
+    "too few requests pass": 1,
+    "what served is taken away while stopped": 2,
+}
+"""Beginnings that are known to find a mistake, to be tried first; any other may find it as well."""
 GENERATE = settings(
     max_examples=30,
     stateful_step_count=15,
@@ -279,16 +308,16 @@ GENERATE = settings(
 )
 
 
-def hunt(machine: type[Rollouts]) -> None:
+def hunt(machine: type[Rollouts], first: int) -> None:
     """Look from several beginnings: within one, examples resemble each other."""
-    for beginning in range(30):
+    for beginning in sorted(range(30), key=lambda each: each != first):
         run_state_machine_as_test(seed(beginning)(machine), settings=GENERATE)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS)
-def test_the_property_test_notices(mutant: Mutant, tmp_path: Path) -> None:
-    with planted(mutant, tmp_path) as broken, pytest.raises(AssertionError):
-        hunt(broken)
+@pytest.mark.parametrize("name", MUTANTS)
+def test_the_property_test_notices(name: str, tmp_path: Path) -> None:
+    with planted(MUTANTS[name], tmp_path) as broken, pytest.raises(AssertionError):
+        hunt(broken, KNOWN.get(name, 0))
 
 
 def test_a_faithful_copy_passes(tmp_path: Path) -> None:
